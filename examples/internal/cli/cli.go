@@ -1,0 +1,107 @@
+// Package cli gives every example the same flags and the same manners:
+// pictures under -out, progress on stderr, figures as JSON on stdout.
+package cli
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+)
+
+// Flags are the flags that every example takes.
+type Flags struct {
+	Out   string
+	Seed  uint64
+	Quick bool
+	JSON  bool
+
+	start time.Time
+	shown time.Time
+}
+
+// Parse registers the common flags with the default output folder "out",
+// parses the command line and makes the folder.
+func Parse() (*Flags, error) {
+	f := &Flags{start: time.Now()}
+	flag.StringVar(&f.Out, "out", "out", "`folder` for the pictures")
+	flag.Uint64Var(&f.Seed, "seed", 1, "seed of all random numbers")
+	flag.BoolVar(&f.Quick, "quick", false, "a small version that runs in seconds")
+	flag.BoolVar(&f.JSON, "json", false, "print the figures as one JSON object and nothing else")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
+	return f, os.MkdirAll(f.Out, 0o755)
+}
+
+// Exit ends the program with err on stderr and status 1, if err is not nil.
+func Exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+":", err)
+		os.Exit(1)
+	}
+}
+
+// Progress writes a line to stderr, at most five times a second and not in
+// the first second, over the line before.
+func (f *Flags) Progress(format string, args ...any) {
+	now := time.Now()
+	if now.Sub(f.start) < time.Second || now.Sub(f.shown) < 200*time.Millisecond {
+		return
+	}
+	f.shown = now
+	fmt.Fprintf(os.Stderr, "\r\033[K%4.0fs  "+format, append([]any{now.Sub(f.start).Seconds()}, args...)...)
+}
+
+// Done clears the progress line.
+func (f *Flags) Done() {
+	if !f.shown.IsZero() {
+		fmt.Fprint(os.Stderr, "\r\033[K")
+	}
+}
+
+// Print writes to stdout unless -json is set.
+func (f *Flags) Print(format string, args ...any) {
+	if !f.JSON {
+		fmt.Printf(format, args...)
+	}
+}
+
+// Figures writes v as JSON to stdout if -json is set.
+func (f *Flags) Figures(v any) error {
+	if !f.JSON {
+		return nil
+	}
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// Save writes p as a PNG of the given size in the output folder, whole or
+// not at all, and returns its path.
+func (f *Flags) Save(name string, p *plot.Plot, width, height vg.Length) (string, error) {
+	w, err := p.WriterTo(width, height, "png")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(f.Out, name)
+	tmp, err := os.CreateTemp(f.Out, name+".*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := w.WriteTo(tmp); err != nil {
+		tmp.Close()
+		return "", err
+	}
+	if err := tmp.Close(); err != nil {
+		return "", err
+	}
+	return path, os.Rename(tmp.Name(), path)
+}
