@@ -88,6 +88,14 @@ type DifferentiableDensity interface {
 	ScoreInput(score, x []float64) []float64
 }
 
+// LogProbScorer is a density whose value and score share work. Algorithms
+// that want both use it where it is present.
+type LogProbScorer interface {
+	// LogProbScore stores the score at x in score, which is not nil, and
+	// returns the log density.
+	LogProbScore(score, x []float64) float64
+}
+
 // ScoreFunc is the gradient of a log density at diffusion time t, row by
 // row; t = 0 is the density itself.
 type ScoreFunc interface {
