@@ -1,6 +1,6 @@
-// Package cli gives every example the same flags and the same manners:
+// Package show gives every example the same flags and the same manners:
 // pictures under -out, progress on stderr, figures as JSON on stdout.
-package cli
+package show
 
 import (
 	"encoding/json"
@@ -9,9 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
 )
 
 // Flags are the flags that every example takes.
@@ -81,27 +78,4 @@ func (f *Flags) Figures(v any) error {
 	enc := json.NewEncoder(os.Stdout)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// Save writes p as a PNG of the given size in the output folder, whole or
-// not at all, and returns its path.
-func (f *Flags) Save(name string, p *plot.Plot, width, height vg.Length) (string, error) {
-	w, err := p.WriterTo(width, height, "png")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(f.Out, name)
-	tmp, err := os.CreateTemp(f.Out, name+".*")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := w.WriteTo(tmp); err != nil {
-		tmp.Close()
-		return "", err
-	}
-	if err := tmp.Close(); err != nil {
-		return "", err
-	}
-	return path, os.Rename(tmp.Name(), path)
 }

@@ -1,0 +1,117 @@
+package posterior
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/optimize"
+
+	"github.com/go-inverse/inverse"
+)
+
+// MAPOptions are the options of [MAP].
+type MAPOptions struct {
+	// Method is the optimiser. If it is nil, it is L-BFGS.
+	Method optimize.Method
+	// GradTol is the largest absolute component that the score may have at
+	// the mode; it is relative to |log density| where that exceeds 1 and
+	// the optimiser can get no further. If it is 0, it is 1e-6.
+	GradTol float64
+	// MaxIter bounds the major iterations. If it is 0, it is 1000.
+	MaxIter int
+}
+
+// Mode is a local maximum of a density.
+type Mode struct {
+	X       []float64 // where it is
+	LogProb float64   // log density there
+	Iter    int       // major iterations
+	Evals   int       // evaluations of the density
+}
+
+// MAP climbs from init to a mode of the density, the maximum a posteriori
+// estimate if the density is a posterior, by gonum/optimize.
+//
+// It returns an error if the density at init is zero or not finite, if the
+// optimiser fails or stops at MaxIter, and ctx's error if that comes first.
+// With an optimiser's error the best point found is returned too.
+func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float64, opts *MAPOptions) (*Mode, error) {
+	if err := scoreError(target); err != nil {
+		return nil, fmt.Errorf("posterior: MAP needs a score: %w", err)
+	}
+	var o MAPOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Method == nil {
+		o.Method = &optimize.LBFGS{}
+	}
+	if o.GradTol == 0 {
+		o.GradTol = 1e-6
+	}
+	if o.MaxIter == 0 {
+		o.MaxIter = 1000
+	}
+	if lp := target.LogProb(init); math.IsNaN(lp) || math.IsInf(lp, 0) {
+		return nil, fmt.Errorf("posterior: log density at init is %g, want a finite number", lp)
+	}
+	problem := optimize.Problem{
+		Func: func(x []float64) float64 { return -target.LogProb(x) },
+		Grad: func(grad, x []float64) {
+			target.ScoreInput(grad, x)
+			for i, g := range grad {
+				grad[i] = -g
+			}
+		},
+		Status: func() (optimize.Status, error) {
+			if err := ctx.Err(); err != nil {
+				return optimize.Failure, err
+			}
+			return optimize.NotTerminated, nil
+		},
+	}
+	settings := &optimize.Settings{
+		GradientThreshold: o.GradTol,
+		MajorIterations:   o.MaxIter,
+		// Only the gradient decides: a posterior may be flat to rounding
+		// long before its mode is found.
+		Converger: optimize.NeverTerminate{},
+	}
+	// A line search may fail where the density is flat to rounding; starting
+	// again from there drops the curvature it had gathered.
+	mode := &Mode{X: init}
+	var err error
+	for range 4 {
+		var res *optimize.Result
+		res, err = optimize.Minimize(problem, mode.X, settings, o.Method)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if res == nil {
+			return nil, fmt.Errorf("posterior: MAP: %w", err)
+		}
+		mode = &Mode{
+			X:       res.X,
+			LogProb: -res.F,
+			Iter:    mode.Iter + res.MajorIterations,
+			Evals:   mode.Evals + res.FuncEvaluations,
+		}
+		if err == nil && res.Status == optimize.IterationLimit {
+			return mode, fmt.Errorf("posterior: MAP: the score is %.3g after %d iterations, want %.3g; raise MaxIter or improve init",
+				maxAbs(target.ScoreInput(nil, mode.X)), mode.Iter, o.GradTol)
+		}
+		if err == nil || maxAbs(target.ScoreInput(nil, mode.X)) <= o.GradTol*max(1, math.Abs(mode.LogProb)) {
+			return mode, nil
+		}
+	}
+	return mode, fmt.Errorf("posterior: MAP: %w", err)
+}
+
+func maxAbs(x []float64) float64 {
+	var m float64
+	for _, v := range x {
+		m = max(m, math.Abs(v))
+	}
+	return m
+}
