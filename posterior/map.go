@@ -81,6 +81,7 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 	// A line search may fail where the density is flat to rounding; starting
 	// again from there drops the curvature it had gathered.
 	mode := &Mode{X: init}
+	score := make([]float64, len(init))
 	var err error
 	for range 4 {
 		var res *optimize.Result
@@ -99,9 +100,9 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 		}
 		if err == nil && res.Status == optimize.IterationLimit {
 			return mode, fmt.Errorf("posterior: MAP: the score is %.3g after %d iterations, want %.3g; raise MaxIter or improve init",
-				maxAbs(target.ScoreInput(nil, mode.X)), mode.Iter, o.GradTol)
+				maxAbs(target.ScoreInput(score, mode.X)), mode.Iter, o.GradTol)
 		}
-		if err == nil || maxAbs(target.ScoreInput(nil, mode.X)) <= o.GradTol*max(1, math.Abs(mode.LogProb)) {
+		if err == nil || maxAbs(target.ScoreInput(score, mode.X)) <= o.GradTol*max(1, math.Abs(mode.LogProb)) {
 			return mode, nil
 		}
 	}
