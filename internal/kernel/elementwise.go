@@ -1,0 +1,98 @@
+package kernel
+
+import "math"
+
+// Exp sets dst[i] = exp(x[i]). dst may be x itself, here and below.
+func Exp[T Float](dst, x []T) {
+	checkLen("Exp", len(dst), len(x))
+	apply(dst, x, math.Exp)
+}
+
+// Expm1 sets dst[i] = exp(x[i]) - 1, accurate near zero.
+func Expm1[T Float](dst, x []T) {
+	checkLen("Expm1", len(dst), len(x))
+	apply(dst, x, math.Expm1)
+}
+
+// Log sets dst[i] = log(x[i]).
+func Log[T Float](dst, x []T) {
+	checkLen("Log", len(dst), len(x))
+	apply(dst, x, math.Log)
+}
+
+// Log1p sets dst[i] = log(1 + x[i]), accurate near zero.
+func Log1p[T Float](dst, x []T) {
+	checkLen("Log1p", len(dst), len(x))
+	apply(dst, x, math.Log1p)
+}
+
+// Sqrt sets dst[i] to the square root of x[i].
+func Sqrt[T Float](dst, x []T) {
+	checkLen("Sqrt", len(dst), len(x))
+	for i, v := range x {
+		dst[i] = T(math.Sqrt(float64(v)))
+	}
+}
+
+// apply sets dst[i] = f(x[i]), computed in float64.
+func apply[T Float](dst, x []T, f func(float64) float64) {
+	for i, v := range x {
+		dst[i] = T(f(float64(v)))
+	}
+}
+
+// Add sets dst[i] = a[i] + b[i]. dst may be a or b itself, here and below.
+func Add[T Float](dst, a, b []T) {
+	checkLen("Add", len(dst), len(a), len(b))
+	for i, v := range a {
+		dst[i] = v + b[i]
+	}
+}
+
+// Sub sets dst[i] = a[i] - b[i].
+func Sub[T Float](dst, a, b []T) {
+	checkLen("Sub", len(dst), len(a), len(b))
+	for i, v := range a {
+		dst[i] = v - b[i]
+	}
+}
+
+// Mul sets dst[i] = a[i] b[i].
+func Mul[T Float](dst, a, b []T) {
+	checkLen("Mul", len(dst), len(a), len(b))
+	for i, v := range a {
+		dst[i] = v * b[i]
+	}
+}
+
+// Div sets dst[i] = a[i] / b[i].
+func Div[T Float](dst, a, b []T) {
+	checkLen("Div", len(dst), len(a), len(b))
+	for i, v := range a {
+		dst[i] = v / b[i]
+	}
+}
+
+// AddMul adds a[i] b[i] to dst[i].
+func AddMul[T Float](dst, a, b []T) {
+	checkLen("AddMul", len(dst), len(a), len(b))
+	for i, v := range a {
+		dst[i] += v * b[i]
+	}
+}
+
+// Scale sets dst[i] = alpha x[i].
+func Scale[T Float](dst []T, alpha T, x []T) {
+	checkLen("Scale", len(dst), len(x))
+	for i, v := range x {
+		dst[i] = alpha * v
+	}
+}
+
+// Axpy adds alpha x[i] to dst[i].
+func Axpy[T Float](dst []T, alpha T, x []T) {
+	checkLen("Axpy", len(dst), len(x))
+	for i, v := range x {
+		dst[i] += alpha * v
+	}
+}
