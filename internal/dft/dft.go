@@ -21,11 +21,31 @@ import (
 	"sync"
 
 	"gonum.org/v1/gonum/dsp/fourier"
+
+	"github.com/go-inverse/inverse/internal/par"
 )
 
-// strip is the number of columns that are gathered and transformed together:
-// a cache line of float64.
-const strip = 8
+const (
+	// strip is the number of rows that a goroutine takes at a time, and of
+	// columns that are gathered and transformed together: a cache line of
+	// float64.
+	strip = 8
+	// serial is the number of grid points below which one goroutine does
+	// all, as waking others would take longer.
+	serial = 64 * 64
+)
+
+// run calls pass.Do for the strips of n rows or columns of a grid.
+func run(n, points int, pass par.Body) {
+	strips := (n + strip - 1) / strip
+	if points >= serial {
+		par.Run(strips, pass)
+		return
+	}
+	for i := range strips {
+		pass.Do(i)
+	}
+}
 
 // FFT is the discrete Fourier transform of real grids.
 //
@@ -34,8 +54,8 @@ const strip = 8
 //
 //	c[k,l] = Σ_ij x[i,j] exp(-2πi (k i/rows + l j/cols)),  l ≤ cols/2.
 type FFT struct {
-	rows, cols, half int
-	row, col         sync.Pool
+	rows, cols, half  int
+	row, column, pass sync.Pool // of *fourier.FFT, *complexStrip, *fftPass
 }
 
 // complexStrip is the workspace of the column pass.
@@ -50,9 +70,10 @@ func NewFFT(rows, cols int) *FFT {
 	checkGrid(rows, cols)
 	t := &FFT{rows: rows, cols: cols, half: cols/2 + 1}
 	t.row.New = func() any { return fourier.NewFFT(cols) }
-	t.col.New = func() any {
+	t.column.New = func() any {
 		return &complexStrip{fft: fourier.NewCmplxFFT(rows), buf: make([]complex128, rows*strip)}
 	}
+	t.pass.New = func() any { return &fftPass{t: t} }
 	return t
 }
 
@@ -66,12 +87,8 @@ func (t *FFT) SpectrumDims() (rows, half int) { return t.rows, t.half }
 // It is not normalised.
 func (t *FFT) Forward(dst []complex128, src []float64) {
 	t.check(dst, src)
-	fft := t.row.Get().(*fourier.FFT)
-	for i := range t.rows {
-		fft.Coefficients(dst[i*t.half:(i+1)*t.half], src[i*t.cols:(i+1)*t.cols])
-	}
-	t.row.Put(fft)
-	t.columns(dst, false)
+	t.run(rowsForward, dst, src)
+	t.run(columnsForward, dst, src)
 }
 
 // Inverse sets the grid dst to the inverse transform of the stored spectrum
@@ -81,48 +98,8 @@ func (t *FFT) Forward(dst []complex128, src []float64) {
 // of src has no effect.
 func (t *FFT) Inverse(dst []float64, src []complex128) {
 	t.check(src, dst)
-	t.columns(src, true)
-	fft := t.row.Get().(*fourier.FFT)
-	scale := 1 / float64(t.rows*t.cols)
-	for i := range t.rows {
-		row := dst[i*t.cols : (i+1)*t.cols]
-		fft.Sequence(row, src[i*t.half:(i+1)*t.half])
-		for j := range row {
-			row[j] *= scale
-		}
-	}
-	t.row.Put(fft)
-}
-
-// columns transforms the columns of the spectrum c in place.
-func (t *FFT) columns(c []complex128, inverse bool) {
-	if t.rows == 1 {
-		return
-	}
-	w := t.col.Get().(*complexStrip)
-	for lo := 0; lo < t.half; lo += strip {
-		width := min(strip, t.half-lo)
-		for i := range t.rows {
-			for j, v := range c[i*t.half+lo : i*t.half+lo+width] {
-				w.buf[j*t.rows+i] = v
-			}
-		}
-		for j := range width {
-			col := w.buf[j*t.rows : (j+1)*t.rows]
-			if inverse {
-				w.fft.Sequence(col, col)
-			} else {
-				w.fft.Coefficients(col, col)
-			}
-		}
-		for i := range t.rows {
-			dst := c[i*t.half+lo : i*t.half+lo+width]
-			for j := range dst {
-				dst[j] = w.buf[j*t.rows+i]
-			}
-		}
-	}
-	t.col.Put(w)
+	t.run(columnsInverse, src, dst)
+	t.run(rowsInverse, src, dst)
 }
 
 func (t *FFT) check(spectrum []complex128, grid []float64) {
@@ -135,6 +112,93 @@ func checkGrid(rows, cols int) {
 	if rows < 1 || cols < 1 {
 		panic(fmt.Sprintf("dft: grid of %d×%d", rows, cols))
 	}
+}
+
+// An fftPass transforms all rows from the grid x to the spectrum c or back,
+// or all columns of c in place.
+type fftPass struct {
+	t    *FFT
+	kind fftKind
+	c    []complex128
+	x    []float64
+}
+
+type fftKind int
+
+const (
+	rowsForward fftKind = iota
+	rowsInverse
+	columnsForward
+	columnsInverse
+)
+
+func (t *FFT) run(kind fftKind, c []complex128, x []float64) {
+	n := t.rows
+	if kind == columnsForward || kind == columnsInverse {
+		if t.rows == 1 {
+			return
+		}
+		n = t.half
+	}
+	p := t.pass.Get().(*fftPass)
+	p.kind, p.c, p.x = kind, c, x
+	run(n, t.rows*t.cols, p)
+	p.c, p.x = nil, nil
+	t.pass.Put(p)
+}
+
+// Do does strip k of the pass.
+func (p *fftPass) Do(k int) {
+	lo := k * strip
+	switch p.kind {
+	case rowsForward, rowsInverse:
+		p.doRows(lo, min(lo+strip, p.t.rows))
+	default:
+		p.doColumns(lo, min(lo+strip, p.t.half))
+	}
+}
+
+func (p *fftPass) doRows(lo, hi int) {
+	t := p.t
+	fft := t.row.Get().(*fourier.FFT)
+	scale := 1 / float64(t.rows*t.cols)
+	for i := lo; i < hi; i++ {
+		x, c := p.x[i*t.cols:(i+1)*t.cols], p.c[i*t.half:(i+1)*t.half]
+		if p.kind == rowsForward {
+			fft.Coefficients(c, x)
+			continue
+		}
+		fft.Sequence(x, c)
+		for j := range x {
+			x[j] *= scale
+		}
+	}
+	t.row.Put(fft)
+}
+
+func (p *fftPass) doColumns(lo, hi int) {
+	t := p.t
+	w := t.column.Get().(*complexStrip)
+	for i := range t.rows {
+		for j, v := range p.c[i*t.half+lo : i*t.half+hi] {
+			w.buf[j*t.rows+i] = v
+		}
+	}
+	for j := range hi - lo {
+		col := w.buf[j*t.rows : (j+1)*t.rows]
+		if p.kind == columnsForward {
+			w.fft.Coefficients(col, col)
+		} else {
+			w.fft.Sequence(col, col)
+		}
+	}
+	for i := range t.rows {
+		row := p.c[i*t.half+lo : i*t.half+hi]
+		for j := range row {
+			row[j] = w.buf[j*t.rows+i]
+		}
+	}
+	t.column.Put(w)
 }
 
 // GoodSize returns the smallest even number that is at least n and has no

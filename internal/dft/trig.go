@@ -57,8 +57,8 @@ type line interface {
 
 // separable applies a line to the rows and another one to the columns.
 type separable struct {
-	rows, cols int
-	row, col   sync.Pool
+	rows, cols        int
+	row, column, pass sync.Pool // of line, *realStrip, *linePass
 }
 
 // realStrip is the workspace of the column pass.
@@ -71,9 +71,10 @@ func (t *separable) init(rows, cols int, newLine func(n int) line) {
 	checkGrid(rows, cols)
 	t.rows, t.cols = rows, cols
 	t.row.New = func() any { return newLine(cols) }
-	t.col.New = func() any {
+	t.column.New = func() any {
 		return &realStrip{line: newLine(rows), buf: make([]float64, rows*strip)}
 	}
+	t.pass.New = func() any { return &linePass{t: t} }
 }
 
 // Dims returns the size of the grid.
@@ -84,38 +85,63 @@ func (t *separable) transform(dst, src []float64, inverse bool) {
 		panic(fmt.Sprintf("dft: grids of %d and %d values for a %d×%d transform", len(dst), len(src), t.rows, t.cols))
 	}
 	copy(dst, src)
+	p := t.pass.Get().(*linePass)
+	p.x, p.inverse = dst, inverse
 	if t.cols > 1 {
-		l := t.row.Get().(line)
-		for i := range t.rows {
-			l.transform(dst[i*t.cols:(i+1)*t.cols], inverse)
-		}
-		t.row.Put(l)
+		p.columns = false
+		run(t.rows, t.rows*t.cols, p)
 	}
 	if t.rows > 1 {
-		t.columns(dst, inverse)
+		p.columns = true
+		run(t.cols, t.rows*t.cols, p)
+	}
+	p.x = nil
+	t.pass.Put(p)
+}
+
+// A linePass transforms all rows or all columns of the grid x in place.
+type linePass struct {
+	t                *separable
+	x                []float64
+	columns, inverse bool
+}
+
+// Do does strip k of the pass.
+func (p *linePass) Do(k int) {
+	if p.columns {
+		p.doColumns(k*strip, min((k+1)*strip, p.t.cols))
+	} else {
+		p.doRows(k*strip, min((k+1)*strip, p.t.rows))
 	}
 }
 
-func (t *separable) columns(x []float64, inverse bool) {
-	w := t.col.Get().(*realStrip)
-	for lo := 0; lo < t.cols; lo += strip {
-		width := min(strip, t.cols-lo)
-		for i := range t.rows {
-			for j, v := range x[i*t.cols+lo : i*t.cols+lo+width] {
-				w.buf[j*t.rows+i] = v
-			}
-		}
-		for j := range width {
-			w.line.transform(w.buf[j*t.rows:(j+1)*t.rows], inverse)
-		}
-		for i := range t.rows {
-			dst := x[i*t.cols+lo : i*t.cols+lo+width]
-			for j := range dst {
-				dst[j] = w.buf[j*t.rows+i]
-			}
+func (p *linePass) doRows(lo, hi int) {
+	t := p.t
+	l := t.row.Get().(line)
+	for i := lo; i < hi; i++ {
+		l.transform(p.x[i*t.cols:(i+1)*t.cols], p.inverse)
+	}
+	t.row.Put(l)
+}
+
+func (p *linePass) doColumns(lo, hi int) {
+	t := p.t
+	w := t.column.Get().(*realStrip)
+	for i := range t.rows {
+		for j, v := range p.x[i*t.cols+lo : i*t.cols+hi] {
+			w.buf[j*t.rows+i] = v
 		}
 	}
-	t.col.Put(w)
+	for j := range hi - lo {
+		w.line.transform(w.buf[j*t.rows:(j+1)*t.rows], p.inverse)
+	}
+	for i := range t.rows {
+		row := p.x[i*t.cols+lo : i*t.cols+hi]
+		for j := range row {
+			row[j] = w.buf[j*t.rows+i]
+		}
+	}
+	t.column.Put(w)
 }
 
 // cosine is the DCT-II and III of length n > 1 by a quarter-wave transform,
