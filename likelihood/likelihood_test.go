@@ -1,0 +1,424 @@
+package likelihood
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"gonum.org/v1/gonum/diff/fd"
+	"gonum.org/v1/gonum/floats/scalar"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/rng"
+)
+
+// softplusOp is A(x)_i = log(1 + exp(w_i·x)) + 0.1, which is positive. It
+// fails, filling rows with NaN, where x[0] > 10.
+type softplusOp struct{ w *mat.Dense }
+
+func newSoftplusOp(m, n int) softplusOp {
+	w := mat.NewDense(m, n, nil)
+	rng.FillNormal(w.RawMatrix().Data, rng.New(1, 0))
+	return softplusOp{w}
+}
+
+func (o softplusOp) Dims() (m, n int) { return o.w.Dims() }
+
+func (o softplusOp) Apply(dst, x *mat.Dense) {
+	r, _ := x.Dims()
+	for i := range r {
+		xi, f := x.RawRowView(i), dst.RawRowView(i)
+		for j := range f {
+			f[j] = math.Log1p(math.Exp(dot(o.w.RawRowView(j), xi))) + 0.1
+			if xi[0] > 10 {
+				f[j] = math.NaN()
+			}
+		}
+	}
+}
+
+func (o softplusOp) VJP(dst, x, y *mat.Dense) {
+	r, _ := x.Dims()
+	for i := range r {
+		xi, out := x.RawRowView(i), dst.RawRowView(i)
+		clear(out)
+		for j, v := range y.RawRowView(i) {
+			w := o.w.RawRowView(j)
+			s := v / (1 + math.Exp(-dot(w, xi)))
+			for k := range out {
+				out[k] += s * w[k]
+			}
+		}
+		if xi[0] > 9 {
+			out[0] = math.NaN()
+		}
+	}
+}
+
+func dot(a, b []float64) (s float64) {
+	for i, v := range a {
+		s += v * b[i]
+	}
+	return s
+}
+
+// valueOnly hides every capability but Apply.
+type valueOnly struct{ inverse.Operator }
+
+const testM, testN = 5, 3
+
+func covariance(m int) *mat.SymDense {
+	c := mat.NewSymDense(m, nil)
+	for i := range m {
+		for j := i; j < m; j++ {
+			c.SetSym(i, j, 0.3*math.Exp(-math.Abs(float64(i-j))/2)*float64(1+i)/float64(m)*float64(1+j)/float64(m))
+		}
+	}
+	return c
+}
+
+// laws returns every law, with data for it from a draw at x = (0.3, -0.5, 0.2).
+func laws(tb testing.TB) map[string]Noise {
+	diag, err := NewNormal(0.1, 0.2, 0.3, 0.4, 0.5)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	full, err := NewNormalCov(covariance(testM))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	iid, err := NewNormal(0.7)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return map[string]Noise{
+		"Normal":         iid,
+		"NormalDiag":     diag,
+		"NormalCov":      full,
+		"StudentT":       StudentT{Nu: 3.5, Scale: 0.4},
+		"Laplace":        Laplace{Scale: 0.3},
+		"Poisson":        Poisson{},
+		"PoissonLog":     Poisson{Exposure: []float64{1, 2, 3, 4, 5}, Log: true},
+		"BernoulliLogit": BernoulliLogit{},
+		"LogNormal":      LogNormal{Sigma: 0.4},
+	}
+}
+
+var xTrue = []float64{0.3, -0.5, 0.2}
+
+func draw(noise Noise, op inverse.Operator, seed uint64) []float64 {
+	m, n := op.Dims()
+	f := mat.NewDense(1, m, nil)
+	op.Apply(f, mat.NewDense(1, n, append([]float64(nil), xTrue...)))
+	y := make([]float64, m)
+	noise.Rand(y, f.RawRowView(0), rng.New(seed, 0))
+	return y
+}
+
+func eachLaw(t *testing.T, f func(t *testing.T, noise Noise, l *Likelihood)) {
+	op := newSoftplusOp(testM, testN)
+	for name, noise := range laws(t) {
+		t.Run(name, func(t *testing.T) {
+			l, err := New(op, draw(noise, op, 3), noise)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f(t, noise, l)
+		})
+	}
+}
+
+func TestScoreAgreesWithDifferences(t *testing.T) {
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		src := rng.New(5, 0)
+		x, score := make([]float64, testN), make([]float64, testN)
+		want := make([]float64, testN)
+		for range 20 {
+			rng.FillNormal(x, src)
+			p := l.LogProbScore(score, x)
+			if q := l.LogProb(x); !scalar.EqualWithinAbsOrRel(p, q, 1e-13, 1e-13) {
+				t.Errorf("LogProbScore returns %g, LogProb %g", p, q)
+			}
+			fd.Gradient(want, l.LogProb, x, &fd.Settings{Formula: fd.Central, Step: 1e-5})
+			for i, w := range want {
+				if !scalar.EqualWithinAbsOrRel(score[i], w, 1e-6, 1e-6) {
+					t.Errorf("score[%d] = %.10g, differences %.10g", i, score[i], w)
+				}
+			}
+		}
+	})
+}
+
+func TestBatchAgreesWithSingle(t *testing.T) {
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		const r = 7
+		x := mat.NewDense(r, testN, nil)
+		rng.FillNormal(x.RawMatrix().Data, rng.New(6, 0))
+		x.Set(2, 0, 11)  // A(x) is NaN
+		x.Set(4, 0, 9.5) // its VJP is NaN
+		p, q := make([]float64, r), make([]float64, r)
+		scores := mat.NewDense(r, testN, nil)
+		l.LogProbs(p, x)
+		l.Scores(scores, q, x)
+		score := make([]float64, testN)
+		for i := range r {
+			if want := l.LogProb(x.RawRowView(i)); p[i] != want {
+				t.Errorf("LogProbs[%d] = %g, LogProb %g", i, p[i], want)
+			}
+			if want := l.LogProbScore(score, x.RawRowView(i)); q[i] != want {
+				t.Errorf("row %d: Scores gives log probability %g, LogProbScore %g", i, q[i], want)
+			}
+			for j, want := range score {
+				if scores.At(i, j) != want {
+					t.Errorf("row %d: Scores gives %g, LogProbScore %g", i, scores.RawRowView(i), score)
+				}
+			}
+		}
+		l.Scores(scores, nil, x)
+	})
+}
+
+func TestFailingOperatorIsImpossible(t *testing.T) {
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		for _, tc := range []struct {
+			x0    float64
+			value bool // whether A(x) can be evaluated
+		}{{11, false}, {math.NaN(), false}, {9.5, true}} {
+			x := []float64{tc.x0, 0, 0}
+			if p := l.LogProb(x); math.IsInf(p, -1) == tc.value || math.IsNaN(p) {
+				t.Errorf("x[0] = %g: LogProb = %g", tc.x0, p)
+			}
+			score := []float64{1, 2, 3}
+			if p := l.LogProbScore(score, x); !math.IsInf(p, -1) {
+				t.Errorf("x[0] = %g: LogProbScore = %g", tc.x0, p)
+			}
+			for _, v := range score {
+				if v != 0 {
+					t.Errorf("x[0] = %g: score %g, want zeros", tc.x0, score)
+				}
+			}
+		}
+	})
+}
+
+func TestRepeats(t *testing.T) {
+	op := newSoftplusOp(testM, testN)
+	const k = 4
+	for name, noise := range laws(t) {
+		t.Run(name, func(t *testing.T) {
+			y := mat.NewDense(k, testM, nil)
+			var single [k]*Likelihood
+			for i := range k {
+				y.SetRow(i, draw(noise, op, uint64(i)))
+				l, err := New(op, y.RawRowView(i), noise)
+				if err != nil {
+					t.Fatal(err)
+				}
+				single[i] = l
+			}
+			l, err := NewRepeated(op, y, noise)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, got, tmp := make([]float64, testN), make([]float64, testN), make([]float64, testN)
+			rng.FillNormal(x, rng.New(8, 0))
+			var want float64
+			wantScore := make([]float64, testN)
+			for _, s := range single {
+				want += s.LogProbScore(tmp, x)
+				for i, v := range tmp {
+					wantScore[i] += v
+				}
+			}
+			if p := l.LogProbScore(got, x); !scalar.EqualWithinRel(p, want, 1e-12) {
+				t.Errorf("log probability of %d repeats %.15g, sum of single ones %.15g", k, p, want)
+			}
+			for i := range got {
+				if !scalar.EqualWithinAbsOrRel(got[i], wantScore[i], 1e-11, 1e-11) {
+					t.Errorf("score %g, sum of single ones %g", got, wantScore)
+				}
+			}
+			if len(l.Data()) != k*testM {
+				t.Errorf("Data has length %d", len(l.Data()))
+			}
+			dst := mat.NewDense(2, k*testM, nil)
+			if err := l.Simulate(dst, mat.NewDense(2, testN, nil), rng.New(1, 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestSimulateIsReproducible(t *testing.T) {
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		x := mat.NewDense(3, testN, nil)
+		rng.FillNormal(x.RawMatrix().Data, rng.New(6, 0))
+		a, b := mat.NewDense(3, testM, nil), mat.NewDense(3, testM, nil)
+		if err := l.Simulate(a, x, rand.NewPCG(1, 2)); err != nil {
+			t.Fatal(err)
+		}
+		x.Set(1, 0, 12) // fails, and must not change the other rows
+		err := l.Simulate(b, x, rand.NewPCG(1, 2))
+		if err == nil || !strings.Contains(err.Error(), "row 1 of x") {
+			t.Errorf("error %v, want one that names row 1", err)
+		}
+		for j := range testM {
+			if a.At(0, j) != b.At(0, j) || a.At(2, j) != b.At(2, j) {
+				t.Fatalf("draws changed:\n%g\n%g", mat.Formatted(a), mat.Formatted(b))
+			}
+			if !math.IsNaN(b.At(1, j)) {
+				t.Fatalf("failed row holds %g", b.RawRowView(1))
+			}
+		}
+	})
+}
+
+func TestNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops pooled workspaces")
+	}
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		x := mat.NewDense(4, testN, nil)
+		scores, p := mat.NewDense(4, testN, nil), make([]float64, 4)
+		score := make([]float64, testN)
+		for name, f := range map[string]func(){
+			"LogProb":      func() { l.LogProb(xTrue) },
+			"LogProbScore": func() { l.LogProbScore(score, xTrue) },
+			"ScoreInput":   func() { l.ScoreInput(score, xTrue) },
+			"LogProbs":     func() { l.LogProbs(p, x) },
+			"Scores":       func() { l.Scores(scores, nil, x) },
+		} {
+			if n := testing.AllocsPerRun(100, f); n != 0 {
+				t.Errorf("%s allocates %g times", name, n)
+			}
+		}
+	})
+}
+
+func TestConcurrentUse(t *testing.T) {
+	eachLaw(t, func(t *testing.T, noise Noise, l *Likelihood) {
+		want := l.LogProb(xTrue)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				score := make([]float64, testN)
+				p := make([]float64, 3)
+				x := mat.NewDense(3, testN, nil)
+				for range 50 {
+					if got := l.LogProbScore(score, xTrue); got != want {
+						t.Errorf("concurrent LogProbScore %g, alone %g", got, want)
+						return
+					}
+					l.LogProbs(p, x)
+				}
+			}()
+		}
+		wg.Wait()
+	})
+}
+
+func TestNotDifferentiable(t *testing.T) {
+	op := valueOnly{newSoftplusOp(testM, testN)}
+	l, err := New(op, make([]float64, testM), StudentT{Nu: 3, Scale: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := l.LogProb(xTrue); math.IsInf(p, 0) || math.IsNaN(p) {
+		t.Errorf("LogProb = %g", p)
+	}
+	err = l.Differentiable()
+	if err == nil || !strings.Contains(err.Error(), "valueOnly") {
+		t.Fatalf("Differentiable returns %v, want an error that names the operator", err)
+	}
+	defer func() {
+		if v := recover(); v != err.Error() {
+			t.Errorf("ScoreInput panicked with %v, want %v", v, err)
+		}
+	}()
+	l.ScoreInput(nil, xTrue)
+}
+
+func TestBadInput(t *testing.T) {
+	op := newSoftplusOp(2, testN)
+	nan, inf := math.NaN(), math.Inf(1)
+	y := []float64{1, 2}
+	normal, _ := NewNormal(1)
+	bad := mat.NewSymDense(2, []float64{1, 2, 2, 1})
+	build := func(y []float64, noise Noise) func() error {
+		return func() error { _, err := New(op, y, noise); return err }
+	}
+	gauss := func(g *Gaussian, err error) func() error { return func() error { return err } }
+	for _, tc := range []struct {
+		want string
+		f    func() error
+	}{
+		{"operator is nil", func() error { _, err := New(nil, y, normal); return err }},
+		{"noise is nil", build(y, nil)},
+		{"y has length 3, the operator's output 2", build([]float64{1, 2, 3}, normal)},
+		{"y has length 0", build(nil, normal)},
+		{"y[1] is NaN", build([]float64{1, nan}, normal)},
+		{"y[0] is +Inf", build([]float64{inf, 1}, Poisson{})},
+		{"y[1] is 0.5, want a count", build([]float64{1, 0.5}, Poisson{})},
+		{"y[0] is -1, want a count", build([]float64{-1, 0}, Poisson{})},
+		{"Exposure of Poisson has length 3", build(y, Poisson{Exposure: []float64{1, 1, 1}})},
+		{"Exposure[1] of Poisson is 0", build(y, Poisson{Exposure: []float64{1, 0}})},
+		{"y[1] is 2, want 0 or 1", build(y, BernoulliLogit{})},
+		{"y[0] is 0, want a positive", build([]float64{0, 1}, LogNormal{Sigma: 1})},
+		{"Sigma of LogNormal is 0", build(y, LogNormal{})},
+		{"Nu of StudentT is 0", build(y, StudentT{})},
+		{"Scale of StudentT is NaN", build(y, StudentT{Nu: 2, Scale: nan})},
+		{"Scale of Laplace is -1", build(y, Laplace{Scale: -1})},
+		{"not made by NewNormal", build(y, &Normal{})},
+		{"sigma is -1", gauss(NewGaussian(op, y, -1))},
+		{"sigma is NaN", gauss(NewGaussian(op, y, nan))},
+		{"sigma[0] is +Inf", gauss(NewGaussian(op, y, inf))},
+		{"sigma[1] is 0", gauss(NewGaussianDiag(op, y, []float64{1, 0}))},
+		{"sigma has length 1, y 2", gauss(NewGaussianDiag(op, y, []float64{1}))},
+		{"sigma has length 0, y 2", gauss(NewGaussianDiag(op, y, nil))},
+		{"cov is empty", gauss(NewGaussianCov(op, y, nil))},
+		{"cov (2×2) is not positive definite", gauss(NewGaussianCov(op, y, bad))},
+		{"cov[0, 0] is NaN", gauss(NewGaussianCov(op, y, mat.NewSymDense(2, []float64{nan, 0, 0, 1})))},
+		{"cov is 5×5", gauss(NewGaussianCov(op, y, covariance(5)))},
+		{"y is empty", func() error { _, err := NewRepeated(op, &mat.Dense{}, normal); return err }},
+		{"y is 1×3", func() error { _, err := NewRepeated(op, mat.NewDense(1, 3, nil), normal); return err }},
+		{"y[1] is NaN (in row 1", func() error {
+			_, err := NewRepeated(op, mat.NewDense(2, 2, []float64{1, 2, 3, nan}), normal)
+			return err
+		}},
+	} {
+		err := tc.f()
+		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.HasPrefix(err.Error(), "likelihood: ") {
+			t.Errorf("error %v, want %q", err, tc.want)
+		}
+	}
+}
+
+func TestShapePanics(t *testing.T) {
+	l, err := New(newSoftplusOp(2, testN), []float64{1, 2}, Poisson{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[string]func(){
+		"x has length 2, want 3":           func() { l.LogProb(make([]float64, 2)) },
+		"score has length 4, want 3":       func() { l.ScoreInput(make([]float64, 4), make([]float64, 3)) },
+		"x is 2×2":                         func() { l.LogProbs(make([]float64, 2), mat.NewDense(2, 2, nil)) },
+		"dst has length 1, want 2":         func() { l.LogProbs(make([]float64, 1), mat.NewDense(2, 3, nil)) },
+		"dst is 2×2, x 2×3":                func() { l.Scores(mat.NewDense(2, 2, nil), nil, mat.NewDense(2, 3, nil)) },
+		"likelihood: dst is 2×3, want 2×2": func() { _ = l.Simulate(mat.NewDense(2, 3, nil), mat.NewDense(2, 3, nil), nil) },
+	} {
+		func() {
+			defer func() {
+				if v := fmt.Sprint(recover()); !strings.Contains(v, want) {
+					t.Errorf("panic %q, want %q", v, want)
+				}
+			}()
+			f()
+		}()
+	}
+}
