@@ -1,6 +1,8 @@
 package forward
 
 import (
+	"math"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -36,6 +38,9 @@ func TestOperators(t *testing.T) {
 					if err := CheckVJP(tt.op, tt.x, src); err != nil {
 						t.Error(err)
 					}
+				}
+				if op, ok := tt.op.(inverse.Spectral); ok {
+					checkSpectral(t, op, src)
 				}
 				testConcurrency(t, tt)
 				testAllocation(t, tt)
@@ -113,5 +118,54 @@ func testAllocation(t *testing.T, tt operatorCase) {
 		if allocs := testing.AllocsPerRun(10, func() { m.f(dst) }); allocs > 0 {
 			t.Errorf("%s allocates %v times", m.name, allocs)
 		}
+	}
+}
+
+// checkSpectral returns an error unless U and V have orthonormal columns and
+// op = U Σ Vᵀ.
+func checkSpectral(t *testing.T, op inverse.Spectral, src rand.Source) {
+	t.Helper()
+	m, n := op.Dims()
+	k := min(m, n)
+	s := op.SingularValues()
+	if len(s) != k {
+		t.Fatalf("%d singular values, want %d", len(s), k)
+	}
+	largest := 0.0
+	for i, v := range s {
+		if !(v >= 0) || math.IsInf(v, 0) {
+			t.Fatalf("singular value %d is %g", i, v)
+		}
+		largest = max(largest, v)
+	}
+	c, x, y := normalRows(3, k, src), normalRows(3, n, src), normalRows(3, m, src)
+	factor := func(name string, rows int, mul, mulT func(dst, x *mat.Dense), z *mat.Dense) {
+		out, back := filledRows(3, rows, math.NaN()), filledRows(3, k, math.NaN())
+		mul(out, c)
+		mulT(back, out)
+		if !mat.EqualApprox(back, c, 1e-10) {
+			t.Errorf("%sᵀ%s is not the identity", name, name)
+		}
+		mulT(back, z)
+		for i := range 3 {
+			if err := sameDot(out.RawRowView(i), z.RawRowView(i), c.RawRowView(i), back.RawRowView(i), adjointTol); err != nil {
+				t.Errorf("Mul%sT is not the transpose of Mul%s: %v", name, name, err)
+			}
+		}
+	}
+	factor("V", n, op.MulV, op.MulVT, x)
+	factor("U", m, op.MulU, op.MulUT, y)
+
+	ax, usvx, vx := filledRows(3, m, math.NaN()), filledRows(3, m, math.NaN()), filledRows(3, k, math.NaN())
+	op.Apply(ax, x)
+	op.MulVT(vx, x)
+	for i := range 3 {
+		for j, v := range s {
+			vx.Set(i, j, vx.At(i, j)*v)
+		}
+	}
+	op.MulU(usvx, vx)
+	if !mat.EqualApprox(usvx, ax, 1e-10*max(largest, 1e-300)) {
+		t.Error("U Σ Vᵀ is not the operator")
 	}
 }
