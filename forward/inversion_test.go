@@ -200,11 +200,11 @@ func TestLandweberFilterFactors(t *testing.T) {
 // With noisy data the error falls, then rises, and the rules stop near its
 // least.
 func TestSemiConvergence(t *testing.T) {
-	a, truth, y, noise := noisyBlur(t, 200, 0.01)
+	a, truth, y, noise := noisyBlur(t, 100, 0.01)
 	for name, f := range iteratives {
-		limit := 200
+		limit := 100
 		if name == "Landweber" {
-			limit = 20_000
+			limit = 5_000
 		}
 		var errs, residuals []float64
 		_, err := f(background, a, y, &IterOptions{MaxIter: limit, Tol: 1e-15, Progress: func(it Iterate) {
@@ -306,4 +306,13 @@ func TestIterativeBadInput(t *testing.T) {
 	if _, err := Landweber(background, a, y, &IterOptions{Step: 1e3, MaxIter: 10_000}); err == nil || !strings.Contains(err.Error(), "diverged") {
 		t.Errorf("Landweber with a long step: %v", err)
 	}
+}
+
+func denseOf(t testing.TB, a *mat.Dense) *Dense {
+	t.Helper()
+	d, err := NewDense(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

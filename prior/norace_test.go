@@ -1,5 +1,0 @@
-//go:build !race
-
-package prior
-
-const raceDetector = false
