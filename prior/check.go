@@ -28,6 +28,9 @@ func CheckScore(p inverse.DifferentiableDensity, x []float64) error {
 		return fmt.Errorf("LogProb(x) is %g: the score is checked where it is finite", logp)
 	}
 	score := p.ScoreInput(nil, at)
+	if i := differ(x, at, 0); i >= 0 {
+		return fmt.Errorf("x[%d] was changed from %v to %v", i, x[i], at[i])
+	}
 	if len(score) != len(x) {
 		return fmt.Errorf("ScoreInput(nil, x) has length %d, want %d", len(score), len(x))
 	}
@@ -49,9 +52,6 @@ func CheckScore(p inverse.DifferentiableDensity, x []float64) error {
 		if i := differ(score, fused, 1e-10); i >= 0 {
 			return fmt.Errorf("LogProbScore(score, x) sets score[%d] to %v, ScoreInput to %v", i, fused[i], score[i])
 		}
-	}
-	if i := differ(x, at, 0); i >= 0 {
-		return fmt.Errorf("x[%d] was changed from %v to %v", i, x[i], at[i])
 	}
 	return compareGradient("score", score, p.LogProb, at)
 }

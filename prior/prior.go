@@ -4,6 +4,7 @@ package prior
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -24,6 +25,53 @@ type Prior interface {
 	// Draw fills the rows of dst (r×n) with independent draws, one after the
 	// other from src. A nil src is freshly seeded.
 	Draw(dst *mat.Dense, src rand.Source)
+}
+
+// Normal is a Gaussian prior N(μ, S), however it is represented.
+type Normal interface {
+	Prior
+	// Mean stores μ in dst, which is allocated if nil, and returns it.
+	Mean(dst []float64) []float64
+	// Variance stores the diagonal of S in dst, which is allocated if nil,
+	// and returns it.
+	Variance(dst []float64) []float64
+	// LogDet returns log det S.
+	LogDet() float64
+	// MulPrecision sets the rows of dst (r×n) to S⁻¹x_i for the rows x_i of x
+	// (r×n). The destination may be x.
+	MulPrecision(dst, x *mat.Dense)
+	// MulCovariance sets the rows of dst (r×n) to S x_i for the rows x_i of x
+	// (r×n). The destination may be x.
+	MulCovariance(dst, x *mat.Dense)
+}
+
+// Diffusible is a prior whose diffused density, that of
+//
+//	x_t = α x₀ + σ z,  x₀ ~ prior,  z ~ N(0, I),
+//
+// is known in closed form for any α and σ, not both 0. The destination of
+// each method may be one of its inputs.
+type Diffusible interface {
+	Dim() int
+	// DiffusedLogProb sets dst[i] to log p_t at row i of x (r×n).
+	DiffusedLogProb(dst []float64, x *mat.Dense, alpha, sigma float64)
+	// DiffusedScore sets the rows of dst (r×n) to ∇ log p_t at the rows of x.
+	DiffusedScore(dst, x *mat.Dense, alpha, sigma float64)
+	// DiffusedVJP sets row i of dst (r×n) to ∇² log p_t(x_i) v_i, the
+	// derivative of the score, which is symmetric, applied to row i of v.
+	DiffusedVJP(dst, x, v *mat.Dense, alpha, sigma float64)
+	// Denoise sets the rows of dst (r×n) to E[x₀|x_t] at the rows of x: what
+	// Tweedie's formula (x_t + σ²∇ log p_t)/α gives, also where α is 0.
+	Denoise(dst, x *mat.Dense, alpha, sigma float64)
+}
+
+// checkRows panics unless dst and x are r×n.
+func checkRows(dst, x *mat.Dense, n int) {
+	dr, dc := dst.Dims()
+	xr, xc := x.Dims()
+	if dr != xr || dc != n || xc != n {
+		panic(fmt.Sprintf("prior: dst is %d×%d, x is %d×%d, want %d columns and as many rows", dr, dc, xr, xc, n))
+	}
 }
 
 // checkPoint panics unless x has length n.
@@ -75,3 +123,19 @@ func use(dst []float64, n int) []float64 {
 	}
 	return dst
 }
+
+// scratch is a pool of slices.
+type scratch struct{ pool sync.Pool }
+
+// get returns a slice of length n of unspecified content.
+func (s *scratch) get(n int) *[]float64 {
+	p, _ := s.pool.Get().(*[]float64)
+	if p == nil || cap(*p) < n {
+		x := make([]float64, n)
+		return &x
+	}
+	*p = (*p)[:n]
+	return p
+}
+
+func (s *scratch) put(p *[]float64) { s.pool.Put(p) }

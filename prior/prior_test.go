@@ -1,6 +1,7 @@
 package prior
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -49,14 +50,12 @@ func testPrior(t *testing.T, p Prior, x []float64) {
 	wg.Wait()
 
 	src := rng.New(4, 0)
-	if a := testing.AllocsPerRun(10, func() {
+	noAllocations(t, fmt.Sprintf("%T", p), func() {
 		p.LogProb(x)
 		p.ScoreInput(score, x)
 		p.LogProbScore(score, x)
 		p.Draw(draws, src)
-	}); a != 0 {
-		t.Errorf("%T: %v allocations", p, a)
-	}
+	})
 	if got := p.(distmv.Rander).Rand(nil); len(got) != n {
 		t.Errorf("%T: Rand(nil) has length %d, want %d", p, len(got), n)
 	}
@@ -88,6 +87,13 @@ func testMoments(t *testing.T, p Prior, mean, variance []float64) {
 	}
 }
 
+func noAllocations(t *testing.T, name string, f func()) {
+	t.Helper()
+	if a := testing.AllocsPerRun(10, f); a != 0 && !raceDetector {
+		t.Errorf("%s: %v allocations", name, a)
+	}
+}
+
 func mustPanic(t *testing.T, f func()) {
 	t.Helper()
 	defer func() {
@@ -97,3 +103,50 @@ func mustPanic(t *testing.T, f func()) {
 	}()
 	f()
 }
+
+// testCovariance compares the mean and all covariances of draws of p with the
+// given ones, in standard errors.
+func testCovariance(t *testing.T, p Prior, mean []float64, cov mat.Symmetric) {
+	t.Helper()
+	const draws = 20000
+	n := p.Dim()
+	x := mat.NewDense(draws, n, nil)
+	p.Draw(x, rng.New(6, 0))
+	for j := range n {
+		for k := j; k < n; k++ {
+			var m, c, c2 float64
+			for i := range draws {
+				d, e := x.At(i, j)-mean[j], x.At(i, k)-mean[k]
+				m += d / draws
+				c += d * e / draws
+				c2 += d * d * e * e / draws
+			}
+			if se := math.Sqrt(cov.At(j, j) / draws); math.Abs(m) > 4*se {
+				t.Errorf("%T: mean of coordinate %d is off by %.3g, %.1f standard errors", p, j, m, m/se)
+			}
+			if se := math.Sqrt((c2 - c*c) / draws); math.Abs(c-cov.At(j, k)) > 4*se {
+				t.Errorf("%T: covariance (%d, %d) is %g, want %g ± %.2g", p, j, k, c, cov.At(j, k), se)
+			}
+		}
+	}
+}
+
+// randomCovariance returns a positive definite matrix with eigenvalues above
+// 0.1, and randomDense a matrix of standard normals.
+func randomCovariance(n int, seed uint64) *mat.SymDense {
+	s := mat.NewSymDense(n, nil)
+	s.SymOuterK(1/float64(n), randomDense(n, n, seed))
+	for i := range n {
+		s.SetSym(i, i, s.At(i, i)+0.1)
+	}
+	return s
+}
+
+func randomDense(r, c int, seed uint64) *mat.Dense {
+	m := mat.NewDense(r, c, nil)
+	rng.FillNormal(m.RawMatrix().Data, rng.New(seed, 99))
+	return m
+}
+
+// closeTo reports whether a and b agree to tol of the larger of 1 and |b|.
+func closeTo(a, b, tol float64) bool { return math.Abs(a-b) <= tol*math.Max(1, math.Abs(b)) }

@@ -1,0 +1,34 @@
+package autodiff
+
+// arena hands out slices that live until the next reset. Once it has seen
+// the largest demand, it allocates nothing.
+type arena[E any] struct {
+	chunk []E // what is handed out next
+	off   int
+	full  int // elements in earlier chunks since the last reset
+}
+
+// align keeps slices of the arena on cache lines of their own: 16 elements of
+// 4 bytes.
+const align = 16
+
+// take returns n elements. Their contents are left over from earlier use.
+func (a *arena[E]) take(n int) []E {
+	if a.off+n > len(a.chunk) {
+		a.full += len(a.chunk)
+		a.chunk = make([]E, max(n, 2*len(a.chunk), 1024))
+		a.off = 0
+	}
+	s := a.chunk[a.off : a.off+n : a.off+n]
+	a.off = min(len(a.chunk), (a.off+n+align-1)&^(align-1))
+	return s
+}
+
+// reset takes back everything that was handed out.
+func (a *arena[E]) reset() {
+	if a.full > 0 {
+		a.chunk = make([]E, a.full+len(a.chunk))
+		a.full = 0
+	}
+	a.off = 0
+}

@@ -1,0 +1,295 @@
+package autodiff
+
+import (
+	"math"
+
+	"github.com/go-inverse/inverse/internal/kernel"
+)
+
+// Spline is a family of monotone rational-quadratic splines (Durkan, Bekasov,
+// Murray and Papamakarios 2019): on [-Bound, Bound] a spline of Bins pieces,
+// outside the identity, with slope 1 where they meet.
+//
+// A spline has 3 Bins - 1 unconstrained parameters: Bins for the widths of
+// the pieces, Bins for their heights, and Bins - 1 for the slopes at the
+// inner knots. With p = softmax(widths), w = MinWidth + (1 - Bins MinWidth) p
+// are the widths as fractions of 2 Bound, likewise the heights; a slope is
+// MinSlope + softplus(parameter).
+type Spline struct {
+	Bins                          int
+	Bound                         float64
+	MinWidth, MinHeight, MinSlope float64
+}
+
+// Params returns the number of parameters of one spline.
+func (s *Spline) Params() int { return 3*s.Bins - 1 }
+
+// Spline applies a spline of its own to each element of x (r×c) and returns
+// y and log dy/dx, both r×c. Row i of raw has the parameters of the c splines
+// one after the other. The tape keeps s until the next Reset.
+func (t *Tape[T]) Spline(s *Spline, x, raw Var) (y, logSlope Var) {
+	return t.spline(s, x, raw, false)
+}
+
+// SplineInverse applies the inverses of the splines of [Tape.Spline].
+func (t *Tape[T]) SplineInverse(s *Spline, y, raw Var) (x, logSlope Var) {
+	return t.spline(s, y, raw, true)
+}
+
+func (t *Tape[T]) spline(s *Spline, x, raw Var, inverse bool) (Var, Var) {
+	r, c := t.Dims(x)
+	if rr, cr := t.Dims(raw); rr != r || cr != c*s.Params() {
+		t.shapePanic("Spline", x, raw)
+	}
+	n, K := r*c, s.Bins
+	v, out := t.record(spline[T]{}, node[T]{a: x, b: raw, rows: r, cols: c, spec: s, transA: inverse})
+	// frac holds the softmaxes of widths and heights, slope the softplus,
+	// aux the place xi in the bin, idx the bin or -1 outside.
+	frac, slope := t.floats.take(n*2*K), t.floats.take(n*(K-1))
+	out.aux, out.aux2, out.aux3, out.idx = t.floats.take(n), frac, slope, t.ints.take(n)
+	s2 := splineBatch[T]{Spline: s, frac: frac, slope: slope}
+	s2.constrain(t.nodes[raw].val)
+	val, xi, bin := out.val, out.aux, out.idx
+	// The log of the slope is a second result, whose gradient is read by the
+	// backward pass of the first.
+	l, second := t.record(companion[T]{}, node[T]{a: x, b: raw, rows: r, cols: c})
+	for i, u := range t.nodes[x].val {
+		val[i], second.val[i], xi[i], bin[i] = s2.evaluate(i, u, inverse)
+	}
+	kernel.Log(second.val, second.val)
+	return v, l
+}
+
+// companion is a second result of the operation recorded just before it. That
+// one runs backward if either result has a gradient.
+type companion[T kernel.Float] struct{}
+
+func (companion[T]) backward(t *Tape[T], n *node[T]) { t.addTo(n.root - 1) }
+
+// splineBatch is a batch of splines with constrained parameters.
+type splineBatch[T kernel.Float] struct {
+	*Spline
+	frac, slope []T
+}
+
+// constrain computes the softmaxes and slopes.
+func (s splineBatch[T]) constrain(raw []T) {
+	K, P := s.Bins, s.Params()
+	for i := range len(raw) / P {
+		p := raw[i*P : (i+1)*P]
+		for part := range 2 {
+			q, f := p[part*K:(part+1)*K], s.frac[(2*i+part)*K:][:K]
+			top := q[0]
+			for _, v := range q[1:] {
+				top = max(top, v)
+			}
+			for j, v := range q {
+				f[j] = v - top
+			}
+		}
+		copy(s.slope[i*(K-1):(i+1)*(K-1)], p[2*K:])
+	}
+	kernel.Exp(s.frac, s.frac)
+	for i := range len(s.frac) / K {
+		f := s.frac[i*K : (i+1)*K]
+		var sum T
+		for _, v := range f {
+			sum += v
+		}
+		sum = 1 / sum
+		for j := range f {
+			f[j] *= sum
+		}
+	}
+	kernel.Activate(kernel.Softplus, s.slope, s.slope)
+}
+
+// bin is a piece of a spline: its corner (x, y), width, height and slopes.
+type bin[T kernel.Float] struct{ x, y, w, h, d0, d1 T }
+
+// at returns bin k of spline i but for its corner.
+func (s splineBatch[T]) at(i, k int) (b bin[T]) {
+	K := s.Bins
+	f := s.frac[2*i*K : 2*(i+1)*K]
+	slope := s.slope[i*(K-1) : (i+1)*(K-1)]
+	b.w = s.size(f[k], s.MinWidth)
+	b.h = s.size(f[K+k], s.MinHeight)
+	b.d0, b.d1 = 1, 1
+	if k > 0 {
+		b.d0 = T(s.MinSlope) + slope[k-1]
+	}
+	if k < K-1 {
+		b.d1 = T(s.MinSlope) + slope[k]
+	}
+	return b
+}
+
+func (s splineBatch[T]) size(p T, least float64) T {
+	return T(2*s.Bound*least) + T(2*s.Bound*(1-float64(s.Bins)*least))*p
+}
+
+// find returns the bin of spline i that holds u, which is a y if inverse.
+func (s splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
+	K := s.Bins
+	f := s.frac[2*i*K : 2*(i+1)*K]
+	x, y, k := T(-s.Bound), T(-s.Bound), 0
+	for ; k < K-1; k++ {
+		x1, y1 := x+s.size(f[k], s.MinWidth), y+s.size(f[K+k], s.MinHeight)
+		if inverse && u < y1 || !inverse && u < x1 {
+			break
+		}
+		x, y = x1, y1
+	}
+	b := s.at(i, k)
+	b.x, b.y = x, y
+	return k, b
+}
+
+// evaluate returns the value of spline i or its inverse at u, the slope of
+// that function there, the place xi in the bin and the number of the bin, -1
+// outside of the bounds.
+func (s splineBatch[T]) evaluate(i int, u T, inverse bool) (value, slope, xi T, k int) {
+	if !(u > T(-s.Bound) && u < T(s.Bound)) {
+		return u, 1, 0, -1
+	}
+	k, b := s.find(i, u, inverse)
+	m := b.h / b.w // the s of the paper
+	e := b.d0 + b.d1 - 2*m
+	if inverse { // the stable root of (29)
+		eta := u - b.y
+		qa := b.h*(m-b.d0) + eta*e
+		qb := b.h*b.d0 - eta*e
+		qc := -m * eta
+		root := T(math.Sqrt(float64(max(0, qb*qb-4*qa*qc))))
+		xi = min(max(0, 2*qc/(-qb-root)), 1)
+		value = b.x + xi*b.w
+	} else {
+		xi = (u - b.x) / b.w
+	}
+	q := xi * (1 - xi)
+	den := m + e*q
+	if !inverse {
+		value = b.y + b.h*(m*xi*xi+b.d0*q)/den // (4)
+	}
+	slope = m * m * (b.d1*xi*xi + 2*m*q + b.d0*(1-xi)*(1-xi)) / (den * den) // (5)
+	if inverse {
+		slope = 1 / slope
+	}
+	return value, slope, xi, k
+}
+
+type spline[T kernel.Float] struct{}
+
+// backward differentiates y = f(x, θ) and l = log f'(x). For the inverse
+// x = f⁻¹(y), l = -log f'(x), the implicit function theorem gives, with
+// c = x̄ - l̄ ∂l/∂x, ȳ = c/f' and for the parameters the cotangents -c/f' of y
+// and -l̄ of l.
+func (spline[T]) backward(t *Tape[T], out *node[T]) {
+	s, inverse := out.spec.(*Spline), out.transA
+	K, P := s.Bins, s.Params()
+	sb := splineBatch[T]{Spline: s, frac: out.aux2, slope: out.aux3}
+	gx, graw := t.addTo(out.a), t.addTo(out.b)
+	var gl []T // the gradient at l, if it has one
+	if l := t.nodes[out.root+1]; l.has {
+		gl = l.grad
+	}
+	for i, k := range out.idx {
+		ybar, lbar := out.grad[i], T(0)
+		if gl != nil {
+			lbar = gl[i]
+		}
+		if k < 0 {
+			if gx != nil {
+				gx[i] += ybar
+			}
+			continue
+		}
+		b := sb.at(i, k)
+		d := b.differentiate(out.aux[i])
+		if inverse {
+			ybar = -(ybar - lbar*d.lxi/b.w) / d.slope
+			lbar = -lbar
+			if gx != nil {
+				gx[i] -= ybar
+			}
+		} else if gx != nil {
+			gx[i] += ybar*d.slope + lbar*d.lxi/b.w
+		}
+		if graw == nil {
+			continue
+		}
+		// Cotangents of xi, m, h and of the corner; then those of the sizes.
+		xi := out.aux[i]
+		xibar := ybar*d.yxi + lbar*d.lxi
+		mbar := ybar*d.ym + lbar*d.lm
+		wbar := -(xibar*xi + mbar*b.h/b.w) / b.w
+		hbar := ybar*d.yh + mbar/b.w
+		g := graw[i*P : (i+1)*P]
+		f := sb.frac[2*i*K : 2*(i+1)*K]
+		pullSizes(g[:K], f[:K], k, -xibar/b.w, wbar, T(2*s.Bound*(1-float64(K)*s.MinWidth)))
+		pullSizes(g[K:2*K], f[K:], k, ybar, hbar, T(2*s.Bound*(1-float64(K)*s.MinHeight)))
+		slope := sb.slope[i*(K-1) : (i+1)*(K-1)]
+		if k > 0 {
+			g[2*K+k-1] += (ybar*d.yd0 + lbar*d.ld0) * softplusSlope(slope[k-1])
+		}
+		if k < K-1 {
+			g[2*K+k] += (ybar*d.yd1 + lbar*d.ld1) * softplusSlope(slope[k])
+		}
+	}
+}
+
+// pullSizes adds to g the gradient at the parameters of the sizes (widths or
+// heights) of the bins of a spline, from the cotangents of the corner and of
+// the size of bin k: the corner is the sum of the sizes before it. The sizes
+// are scale softmax plus a constant, the softmax being f.
+func pullSizes[T kernel.Float](g, f []T, k int, corner, size, scale T) {
+	corner *= scale
+	size *= scale
+	var sum T
+	for _, p := range f[:k] {
+		sum += p
+	}
+	mean := sum*corner + f[k]*size
+	for j, p := range f {
+		c := -mean
+		if j < k {
+			c += corner
+		} else if j == k {
+			c += size
+		}
+		g[j] += p * c
+	}
+}
+
+// softplusSlope returns the derivative of softplus where its value is y.
+func softplusSlope[T kernel.Float](y T) T { return T(-math.Expm1(-float64(y))) }
+
+// slopes are the derivatives of y and of l = log dy/dx with respect to the
+// place xi in the bin, the mean slope m, the height and the slopes at the ends.
+type slopes[T kernel.Float] struct {
+	slope                 T // dy/dx
+	yxi, ym, yh, yd0, yd1 T
+	lxi, lm, ld0, ld1     T
+}
+
+func (b bin[T]) differentiate(xi T) (d slopes[T]) {
+	m := b.h / b.w
+	one := 1 - xi
+	q, dq := xi*one, 1-2*xi
+	e := b.d0 + b.d1 - 2*m
+	num, den := m*xi*xi+b.d0*q, m+e*q        // y = y_k + h num/den
+	top := b.d1*xi*xi + 2*m*q + b.d0*one*one // l = 2 log m + log top - 2 log den
+	a, c := b.h/den, b.h*num/(den*den)
+	d.yxi = a*(2*m*xi+b.d0*dq) - c*e*dq
+	d.ym = a*xi*xi - c*(1-2*q)
+	d.yh = num / den
+	d.yd0 = (a - c) * q
+	d.yd1 = -c * q
+	u, v := 1/top, 2/den
+	d.lxi = u*(2*b.d1*xi+2*m*dq-2*b.d0*one) - v*e*dq
+	d.lm = 2/m + 2*u*q - v*(1-2*q)
+	d.ld0 = u*one*one - v*q
+	d.ld1 = u*xi*xi - v*q
+	d.slope = m * m * top / (den * den)
+	return d
+}

@@ -1,0 +1,137 @@
+package posterior
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/rng"
+	"github.com/go-inverse/inverse/likelihood"
+)
+
+// iterative solves H d = b by conjugate gradients, without a matrix.
+type iterative struct {
+	prior  GaussianPrior
+	lik    *likelihood.Gaussian
+	a      inverse.Linear
+	m, n   int
+	mu     []float64
+	filter *filter // the preconditioner, or nil
+	pool   sync.Pool
+}
+
+const (
+	// cgTol is the relative residual of a solve. The error that it leaves in
+	// a draw is far below the draw's own spread.
+	cgTol  = 1e-9
+	cgIter = 10000
+)
+
+func newIterative(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) *iterative {
+	s := &iterative{prior: prior, lik: lik, a: a, mu: prior.Mean(nil)}
+	s.m, s.n = a.Dims()
+	if p, ok := prior.(spectralPrior); ok {
+		s.filter = newFilter(p, lik, a)
+	}
+	s.pool.New = func() any { return s.workspace() }
+	return s
+}
+
+// iterSpace is a workspace for a batch of solves.
+type iterSpace struct {
+	cg          cg
+	data, noise mat.Dense // of width m
+	rhs, step   mat.Dense // of width n
+	qx, coef    mat.Dense // of width n
+}
+
+func (s *iterative) workspace() *iterSpace {
+	w := new(iterSpace)
+	w.cg.tol, w.cg.maxIter = cgTol, cgIter
+	w.cg.mul = func(dst, x *mat.Dense) { s.mulIn(w, dst, x) }
+	if s.filter != nil {
+		w.cg.precond = func(dst, r *mat.Dense) { s.filter.apply(dst, r, &w.coef) }
+	}
+	return w
+}
+
+// shape gives a workspace matrix r rows of n.
+func shape(m *mat.Dense, r, n int) *mat.Dense {
+	m.Reset()
+	m.ReuseAs(r, n)
+	return m
+}
+
+func (s *iterative) mulIn(w *iterSpace, dst, x *mat.Dense) {
+	r, _ := x.Dims()
+	ax, qx := shape(&w.data, r, s.m), shape(&w.qx, r, s.n)
+	s.a.Apply(ax, x)
+	s.lik.Precision(ax, ax)
+	s.a.Adjoint(dst, ax)
+	s.prior.MulPrecision(qx, x)
+	dst.Add(dst, qx)
+}
+
+func (s *iterative) mul(dst, x *mat.Dense) {
+	w := s.pool.Get().(*iterSpace)
+	defer s.pool.Put(w)
+	s.mulIn(w, dst, x)
+}
+
+// block keeps the workspace of a worker near 64 MB.
+func (s *iterative) block() int { return max(1, min(16, (1<<20)/(s.m+s.n))) }
+
+func (s *iterative) update(ctx context.Context, dst, r *mat.Dense) error {
+	w := s.pool.Get().(*iterSpace)
+	defer s.pool.Put(w)
+	dst.Zero()
+	return s.solve(ctx, w, dst, r)
+}
+
+// solve adds H⁻¹(AᵀΣ⁻¹r - H·dst) to dst, that is, it solves from dst on.
+func (s *iterative) solve(ctx context.Context, w *iterSpace, dst, r *mat.Dense) error {
+	rows, _ := r.Dims()
+	wr, b := shape(&w.data, rows, s.m), shape(&w.rhs, rows, s.n)
+	s.lik.Precision(wr, r)
+	s.a.Adjoint(b, wr)
+	_, err := w.cg.solve(ctx, dst, b)
+	return err
+}
+
+// draw perturbs and solves (Papandreou and Yuille, 2010): with w ~ N(0, Q⁻¹)
+// and e ~ N(0, Σ),
+//
+//	x = w + H⁻¹AᵀΣ⁻¹(e - Aw)
+//
+// has covariance H⁻¹.
+func (s *iterative) draw(ctx context.Context, dst *mat.Dense, src []rand.Source) error {
+	w := s.pool.Get().(*iterSpace)
+	defer s.pool.Put(w)
+	rows := len(src)
+	e, step := shape(&w.noise, rows, s.m), shape(&w.step, rows, s.n)
+	for i := range src {
+		s.prior.Draw(dst.Slice(i, i+1, 0, s.n).(*mat.Dense), src[i])
+		row := dst.RawRowView(i)
+		for j, mu := range s.mu {
+			row[j] -= mu
+		}
+		rng.FillNormal(e.RawRowView(i), src[i])
+	}
+	s.lik.Color(e, e)
+	aw := shape(&w.data, rows, s.m)
+	s.a.Apply(aw, dst)
+	e.Sub(e, aw)
+	step.Zero()
+	if err := s.solve(ctx, w, step, e); err != nil {
+		return err
+	}
+	dst.Add(dst, step)
+	return nil
+}
+
+func (s *iterative) logDet() (float64, error) { return 0, ErrIntractable }
+
+func (s *iterative) variance([]float64) error { return ErrIntractable }

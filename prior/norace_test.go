@@ -1,0 +1,5 @@
+//go:build !race
+
+package prior
+
+const raceDetector = false

@@ -1,0 +1,72 @@
+package sampler
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/go-inverse/inverse/internal/rng"
+)
+
+const (
+	initTries  = 100
+	initRadius = 2
+)
+
+// initialise gives each chain its random stream and its first point.
+func (r *run) initialise(kernel Kernel) error {
+	if r.Init != nil {
+		if n, _ := r.Init.Dims(); n != 1 && n != r.Chains {
+			return fmt.Errorf("sampler: Settings.Init has %d rows, want 1 or one for each of %d chains", n, r.Chains)
+		}
+	}
+	r.seed = rng.Seed(r.Src)
+	for i, c := range r.chains {
+		c.src = rng.New(r.seed, uint64(i))
+		if err := c.prepare(kernel, r.Warmup); err != nil {
+			return err
+		}
+		if err := r.firstPoint(c, i); err != nil {
+			return fmt.Errorf("sampler: chain %d: %w", i+1, err)
+		}
+		c.target.takeErr()
+	}
+	return nil
+}
+
+func (c *chain) prepare(kernel Kernel, warmup int) (err error) {
+	c.rnd = rand.New(c.src)
+	c.from = make([]float64, c.target.Dim())
+	c.state, err = kernel.New(c.target, warmup)
+	return err
+}
+
+func (r *run) firstPoint(c *chain, i int) error {
+	u := make([]float64, c.target.Dim())
+	if r.Init != nil {
+		if n, _ := r.Init.Dims(); n == 1 {
+			i = 0
+		}
+		x := r.Init.RawRowView(i)
+		if r.Transform == nil {
+			copy(u, x)
+		} else if err := r.Transform.Unconstrain(u, x); err != nil {
+			return fmt.Errorf("Settings.Init, row %d: %w", i, err)
+		}
+		if err := c.state.Set(u); err != nil {
+			return fmt.Errorf("cannot start from Settings.Init, row %d: %w", i, err)
+		}
+		return nil
+	}
+	var err error
+	for range initTries {
+		for j := range u {
+			u[j] = initRadius * (2*c.rnd.Float64() - 1)
+		}
+		if err = c.state.Set(u); err == nil {
+			return nil
+		}
+		c.target.takeErr()
+	}
+	return fmt.Errorf("no point to start from in %d tries from U(-%d, %d); at the last, %.6g, %w; give Settings.Init",
+		initTries, initRadius, initRadius, c.target.point(u), err)
+}

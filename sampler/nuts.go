@@ -1,0 +1,243 @@
+package sampler
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// NUTS is the no-U-turn sampler (Hoffman and Gelman, 2014) as Stan has it:
+// multinomial sampling of the trajectory (Betancourt, 2017) and a U-turn
+// criterion that looks across the joints of the tree too.
+type NUTS struct {
+	// Metric is the kind of mass matrix. The default is DiagonalFisher.
+	Metric Metric
+	// TargetAccept is the acceptance statistic that warm-up adapts the step
+	// size to, in (0, 1): larger is slower and diverges less. If TargetAccept
+	// is 0, it will be defaulted to 0.8.
+	TargetAccept float64
+	// MaxDepth limits a trajectory to 2^MaxDepth - 1 leapfrogs. If MaxDepth
+	// is 0, it will be defaulted to 10.
+	MaxDepth int
+	// StepSize is the step size that warm-up begins with, and that of the
+	// whole run if there is none, in units of the metric. If StepSize is 0, a
+	// search for a step that is accepted with probability TargetAccept gives
+	// it.
+	StepSize float64
+	// MaxEnergyError is the error of the Hamiltonian above which a trajectory
+	// counts as divergent. If MaxEnergyError is 0, it will be defaulted to
+	// 1000.
+	MaxEnergyError float64
+}
+
+var _ Kernel = (*NUTS)(nil)
+
+// New implements Kernel.
+func (k *NUTS) New(t *Target, warmup int) (State, error) {
+	o, err := hamiltonianOptions{k.Metric, k.TargetAccept, k.StepSize, k.MaxEnergyError}.withDefaults("NUTS")
+	if err != nil {
+		return nil, err
+	}
+	s := &nuts{depth: k.MaxDepth, o: o}
+	if s.depth == 0 {
+		s.depth = 10
+	}
+	if s.depth < 0 || s.depth > 30 {
+		return nil, fmt.Errorf("sampler: NUTS: MaxDepth is %d, want 1 to 30", k.MaxDepth)
+	}
+	s.hamiltonian, err = newHamiltonian("NUTS", t, o, warmup)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+type nuts struct {
+	hamiltonian
+	depth int
+	o     hamiltonianOptions
+
+	// The trajectory under way.
+	rnd        *rand.Rand
+	energy     float64 // at its start
+	eps        float64 // with the sign of the direction
+	leapfrogs  int
+	accept     float64 // sum over the leapfrogs
+	acceptSym  float64
+	diverged   bool
+	transition transition
+}
+
+// tree is a part of a trajectory. Its ends are in the order of integration.
+type tree struct {
+	first, last *point
+	draw        *point    // a sample of its points, in proportion to exp(-H)
+	rho         []float64 // sum of its momenta; nil if there is one point
+	logWeight   float64   // log Σ exp(H₀ - H)
+}
+
+// Step implements State.
+func (s *nuts) Step(rnd *rand.Rand, info *Info) error {
+	if err := s.firstStep(rnd, s.o.targetAccept); err != nil {
+		return err
+	}
+	defer s.pool.reset()
+	root := s.pool.get(s.dim())
+	root.refs = 3
+	s.start(root, rnd)
+	s.rnd, s.energy, s.leapfrogs, s.accept, s.acceptSym, s.diverged = rnd, root.energy, 0, 0, 0, false
+
+	t := tree{first: root, last: root, draw: root}
+	s.eps = s.StepSize
+	depth, turned := 0, false
+	for depth < s.depth {
+		eps := s.StepSize
+		if rnd.Uint64()&1 == 0 {
+			eps = -eps
+		}
+		if eps != s.eps {
+			s.eps = eps
+			t.first, t.last = t.last, t.first
+		}
+		next, ok := s.build(t.last, depth)
+		if !ok {
+			turned = true
+			break
+		}
+		depth++
+		// Biased progressive sampling prefers the new half.
+		d := next.logWeight - t.logWeight
+		if !s.join(&t, &next, d >= 0 || rnd.Float64() < math.Exp(d)) {
+			turned = true
+			break
+		}
+	}
+	s.finish(t.draw)
+
+	n := float64(s.leapfrogs)
+	s.transition = transition{accept: s.accept / n, acceptSym: s.acceptSym / n, index: t.draw.index, diverged: s.diverged}
+	*info = Info{
+		LogProb: s.LogProb, Accept: s.accept / n, StepSize: s.StepSize, Depth: depth,
+		Leapfrogs: s.leapfrogs, Divergent: s.diverged, Energy: t.draw.energy, Saturated: !turned,
+	}
+	if s.diverged {
+		info.Reason = errEnergy
+	}
+	return nil
+}
+
+// build integrates 2^depth steps on from a point. It reports false if the
+// trajectory is to end: it diverged, or one of its sub-trees made a U-turn.
+func (s *nuts) build(from *point, depth int) (tree, bool) {
+	if depth == 0 {
+		return s.leaf(from)
+	}
+	t, ok := s.build(from, depth-1)
+	if !ok {
+		return t, false
+	}
+	next, ok := s.build(t.last, depth-1)
+	if !ok {
+		return t, false
+	}
+	// Uniform progressive sampling: w₂/(w₁+w₂).
+	d := next.logWeight - t.logWeight
+	return t, s.join(&t, &next, s.rnd.Float64()*(1+math.Exp(-d)) < 1)
+}
+
+// leaf makes one leapfrog.
+func (s *nuts) leaf(from *point) (tree, bool) {
+	q := s.pool.get(s.dim())
+	q.refs = 3
+	s.leapfrog(q, from, s.eps)
+	s.leapfrogs++
+	d := s.energy - q.energy
+	if -d > s.o.maxEnergyError {
+		s.diverged = true
+		return tree{}, false
+	}
+	// 2 min(1, e^d)/(1 + e^d) is the symmetric statistic of nuts-rs.
+	e := math.Exp(-math.Abs(d))
+	a := 1.0
+	if d < 0 {
+		a = e
+	}
+	s.accept += a
+	s.acceptSym += 2 * e / (1 + e)
+	return tree{first: q, last: q, draw: q, logWeight: d}, true
+}
+
+// join appends next, which takes up where t ends, to t. It takes next's draw
+// if take is true, and reports whether the trajectory has not made a U-turn.
+func (s *nuts) join(t, next *tree, take bool) bool {
+	var straight bool
+	if t.rho == nil {
+		t.rho = s.pool.vector(s.dim())
+		straight = straightPair(t.rho, t.last.p, next.first.p)
+	} else {
+		straight = straightTrees(t, next)
+		s.pool.releaseVector(next.rho)
+	}
+	if take {
+		t.draw, next.draw = next.draw, t.draw
+	}
+	s.pool.release(next.draw)
+	s.pool.release(t.last)
+	s.pool.release(next.first)
+	t.last = next.last
+	t.logWeight = logAddExp(t.logWeight, next.logWeight)
+	return straight
+}
+
+// straightPair sets rho to a + b and reports whether rho·a > 0 and rho·b > 0.
+func straightPair(rho, a, b []float64) bool {
+	b, rho = b[:len(a)], rho[:len(a)]
+	var da, db float64
+	for i, ai := range a {
+		r := ai + b[i]
+		rho[i] = r
+		da += r * ai
+		db += r * b[i]
+	}
+	return da > 0 && db > 0
+}
+
+// straightTrees adds next.rho to t.rho and reports whether the sum makes an
+// acute angle with the momenta at both ends, and likewise each part together
+// with the nearest momentum of the other part.
+func straightTrees(t, next *tree) bool {
+	rho1, rho2 := t.rho, next.rho[:len(t.rho)]
+	n := len(rho1)
+	a1, z1 := t.first.p[:n], t.last.p[:n]
+	a2, z2 := next.first.p[:n], next.last.p[:n]
+	var d1, d2, d3, d4, d5, d6 float64
+	for i, r1 := range rho1 {
+		r2, pa1, pz1, pa2, pz2 := rho2[i], a1[i], z1[i], a2[i], z2[i]
+		r := r1 + r2
+		rho1[i] = r
+		d1 += r * pa1
+		d2 += r * pz2
+		e := r1 + pa2
+		d3 += e * pa1
+		d4 += e * pa2
+		f := pz1 + r2
+		d5 += f * pz1
+		d6 += f * pz2
+	}
+	return d1 > 0 && d2 > 0 && d3 > 0 && d4 > 0 && d5 > 0 && d6 > 0
+}
+
+// Adapt implements Adapter.
+func (s *nuts) Adapt(i, n int, rnd *rand.Rand, _ *Info) error {
+	return s.Warmup.adapt(&s.hamiltonian, i, n, &s.transition, rnd)
+}
+
+func logAddExp(a, b float64) float64 {
+	if a < b {
+		a, b = b, a
+	}
+	if math.IsInf(a, -1) {
+		return a
+	}
+	return a + math.Log1p(math.Exp(b-a))
+}
