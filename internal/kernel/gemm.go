@@ -45,6 +45,9 @@ func GemmEpilogue[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda
 	if ep.Pre != nil {
 		checkMatrix("Pre", m, n, ldc, len(ep.Pre))
 	}
+	if ep.Act > LogCosh {
+		panic("kernel: unknown " + ep.Act.String())
+	}
 	if m == 0 || n == 0 {
 		return
 	}
@@ -52,30 +55,56 @@ func GemmEpilogue[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda
 	if ep.Pre != nil {
 		out = ep.Pre
 	}
-	for i := range m {
-		row, old := out[i*ldc:i*ldc+n], c[i*ldc:i*ldc+n]
+	multiply := alpha != 0 && k > 0
+	if multiply && hasSIMD[T]() {
+		// The product is added to D = beta C + 1 biasᵀ, which need not be
+		// formed if it is nothing, C or the bias alone.
+		var d []T
+		ldd := 0
 		switch {
-		case beta != 0 && ep.Bias != nil:
-			for j, v := range old {
-				row[j] = beta*v + ep.Bias[j]
-			}
-		case beta != 0:
-			for j, v := range old {
-				row[j] = beta * v
-			}
-		case ep.Bias != nil:
-			copy(row, ep.Bias)
+		case beta == 0:
+			d = ep.Bias
+		case beta == 1 && ep.Bias == nil:
+			d, ldd = c, ldc
 		default:
-			clear(row)
+			start(m, n, beta, c, ldc, ep.Bias, out)
+			d, ldd = out, ldc
 		}
-	}
-	if alpha != 0 && k > 0 {
-		gemmGo(transA, transB, m, n, k, alpha, a, lda, b, ldb, out, ldc)
-	}
-	if ep.Pre == nil && ep.Act == Identity {
+		gemmSIMD(transA, transB, m, n, k, alpha, a, lda, b, ldb, d, ldd, c, ldc, &ep)
 		return
 	}
+	start(m, n, beta, c, ldc, ep.Bias, out)
+	if multiply {
+		gemmGo(transA, transB, m, n, k, alpha, a, lda, b, ldb, out, ldc)
+	}
+	if ep.Pre != nil || ep.Act != Identity {
+		activateBlock(ep.Act, 0, m, 0, n, c, out, ldc)
+	}
+}
+
+// start sets dst = beta C + 1 biasᵀ.
+func start[T Float](m, n int, beta T, c []T, ldc int, bias, dst []T) {
 	for i := range m {
-		Activate(ep.Act, c[i*ldc:i*ldc+n], out[i*ldc:i*ldc+n])
+		row, old := dst[i*ldc:i*ldc+n], c[i*ldc:i*ldc+n]
+		if beta == 0 {
+			clear(row)
+		} else {
+			Scale(row, beta, old)
+		}
+		if bias != nil {
+			Add(row, row, bias)
+		}
+	}
+}
+
+// activateBlock applies an activation to rows [lo, hi) and columns [j0, j1)
+// of z.
+func activateBlock[T Float](act Activation, lo, hi, j0, j1 int, dst, z []T, ld int) {
+	if j0 == 0 && j1 == ld {
+		Activate(act, dst[lo*ld:hi*ld], z[lo*ld:hi*ld])
+		return
+	}
+	for i := lo; i < hi; i++ {
+		Activate(act, dst[i*ld+j0:i*ld+j1], z[i*ld+j0:i*ld+j1])
 	}
 }

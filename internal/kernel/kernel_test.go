@@ -166,3 +166,6 @@ func TestAdam(t *testing.T) {
 		}
 	})
 }
+
+// isDouble reports whether T is float64.
+func isDouble[T Float]() bool { return T(1)+0x1p-40 != 1 }

@@ -1,0 +1,3 @@
+package kernel
+
+//go:generate env GOWORK=off go run -C gen . ..
