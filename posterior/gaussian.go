@@ -53,7 +53,7 @@ type Gaussian struct {
 	// draws done and wanted, by one goroutine at a time.
 	Progress func(done, total int)
 
-	mean  []float64
+	m     []float64
 	prior GaussianPrior
 	lik   *likelihood.Gaussian
 	solver
@@ -70,6 +70,8 @@ var ErrIntractable = errors.New("posterior: intractable without a factorisation 
 
 // solver is one way to compute with the posterior precision H.
 type solver interface {
+	// mean returns the posterior mean.
+	mean() ([]float64, error)
 	// block returns how many draws to make together.
 	block() int
 	// draw fills the rows of dst with draws, row i from its own source.
@@ -98,58 +100,54 @@ func NewGaussian(prior GaussianPrior, lik *likelihood.Gaussian) (*Gaussian, erro
 	case prior.Dim() != lik.Dim():
 		return nil, fmt.Errorf("posterior: the prior has dimension %d, the likelihood %d", prior.Dim(), lik.Dim())
 	}
-	a, ok := lik.Operator().(inverse.Linear)
-	if !ok {
-		return nil, fmt.Errorf("posterior: the operator %T is not inverse.Linear; use New and a sampler", lik.Operator())
+	a, err := linear(lik)
+	if err != nil {
+		return nil, err
 	}
 	if s := newSpectral(prior, lik, a); s != nil {
-		return newGaussian(prior, lik, a, s)
+		return newGaussian(prior, lik, s)
 	}
 	if prior.Dim() > maxDense {
-		return newGaussian(prior, lik, a, newIterative(prior, lik, a))
+		return newGaussian(prior, lik, newIterative(prior, lik, a))
 	}
 	s, err := newDense(prior, lik, a)
 	if err != nil {
 		return nil, err
 	}
-	return newGaussian(prior, lik, a, s)
+	return newGaussian(prior, lik, s)
 }
 
-// newGaussian solves for the mean.
-func newGaussian(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear, s meanSolver) (*Gaussian, error) {
-	m, n := a.Dims()
-	mu := mat.NewDense(1, n, prior.Mean(nil))
-	r := mat.NewDense(1, m, nil)
-	a.Apply(r, mu)
-	r.Sub(mat.NewDense(1, m, lik.Data()), r)
-	mean := mat.NewDense(1, n, nil)
-	if err := s.update(context.Background(), mean, r); err != nil {
+func newGaussian(prior GaussianPrior, lik *likelihood.Gaussian, s solver) (*Gaussian, error) {
+	m, err := s.mean()
+	if err != nil {
 		return nil, fmt.Errorf("posterior: mean: %w", err)
 	}
-	mean.Add(mean, mu)
-	for i, v := range mean.RawRowView(0) {
-		if v != v {
-			return nil, fmt.Errorf("posterior: mean[%d] is NaN", i)
+	for i, v := range m {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("posterior: mean[%d] is %g", i, v)
 		}
 	}
-	return &Gaussian{mean: mean.RawRowView(0), prior: prior, lik: lik, solver: s}, nil
+	return &Gaussian{m: m, prior: prior, lik: lik, solver: s}, nil
 }
 
-// meanSolver is a solver that can also compute the mean.
-type meanSolver interface {
-	solver
-	// update sets the rows of dst to H⁻¹AᵀΣ⁻¹r_i.
-	update(ctx context.Context, dst, r *mat.Dense) error
+// residual returns y - Aμ, one row.
+func residual(prior GaussianPrior, lik *likelihood.Gaussian) *mat.Dense {
+	op := lik.Operator()
+	m, n := op.Dims()
+	r := mat.NewDense(1, m, nil)
+	op.Apply(r, mat.NewDense(1, n, prior.Mean(nil)))
+	r.Sub(mat.NewDense(1, m, lik.Data()), r)
+	return r
 }
 
 // Dim returns the dimension n of x.
-func (g *Gaussian) Dim() int { return len(g.mean) }
+func (g *Gaussian) Dim() int { return len(g.m) }
 
 // Mean stores the posterior mean m in dst and returns it. A nil dst is
 // allocated.
 func (g *Gaussian) Mean(dst []float64) []float64 {
-	dst = use(dst, len(g.mean))
-	copy(dst, g.mean)
+	dst = use(dst, len(g.m))
+	copy(dst, g.m)
 	return dst
 }
 
@@ -157,7 +155,7 @@ func (g *Gaussian) Mean(dst []float64) []float64 {
 // nil dst is allocated. The error is ErrIntractable where the posterior is
 // solved by conjugate gradients: take the variances of draws then.
 func (g *Gaussian) Variance(dst []float64) ([]float64, error) {
-	dst = use(dst, len(g.mean))
+	dst = use(dst, len(g.m))
 	return dst, g.variance(dst)
 }
 
@@ -169,7 +167,7 @@ func (g *Gaussian) LogEvidence() (float64, error) {
 		return 0, err
 	}
 	// Bayes' rule, at x = m.
-	return g.lik.LogProb(g.mean) + g.prior.LogProb(g.mean) - g.LogProb(g.mean), nil
+	return g.lik.LogProb(g.m) + g.prior.LogProb(g.m) - g.LogProb(g.m), nil
 }
 
 // LogProb returns the log density at x. It is normalised unless the
@@ -186,7 +184,7 @@ func (g *Gaussian) LogProb(x []float64) float64 {
 // ScoreInput stores the score H(m - x) in score and returns it. A nil score
 // is allocated.
 func (g *Gaussian) ScoreInput(score, x []float64) []float64 {
-	score = use(score, len(g.mean))
+	score = use(score, len(g.m))
 	_, hd := g.deviation(x)
 	for i, v := range hd {
 		score[i] = -v
@@ -196,13 +194,13 @@ func (g *Gaussian) ScoreInput(score, x []float64) []float64 {
 
 // deviation returns x - m and H(x - m).
 func (g *Gaussian) deviation(x []float64) (d, hd []float64) {
-	if len(x) != len(g.mean) {
-		panic(fmt.Sprintf("posterior: x has length %d, want %d", len(x), len(g.mean)))
+	if len(x) != len(g.m) {
+		panic(fmt.Sprintf("posterior: x has length %d, want %d", len(x), len(g.m)))
 	}
 	n := len(x)
 	d, hd = make([]float64, n), make([]float64, n)
 	for i := range d {
-		d[i] = x[i] - g.mean[i]
+		d[i] = x[i] - g.m[i]
 	}
 	g.mul(mat.NewDense(1, n, hd), mat.NewDense(1, n, d))
 	return d, hd
@@ -213,8 +211,8 @@ func (g *Gaussian) deviation(x []float64) (d, hd []float64) {
 // converge.
 func (g *Gaussian) Sample(ctx context.Context, dst *mat.Dense) error {
 	rows, n := dst.Dims()
-	if n != len(g.mean) {
-		panic(fmt.Sprintf("posterior: dst is %d×%d, want %d columns", rows, n, len(g.mean)))
+	if n != len(g.m) {
+		panic(fmt.Sprintf("posterior: dst is %d×%d, want %d columns", rows, n, len(g.m)))
 	}
 	seed := rng.Seed(g.Src)
 	progress := par.NewProgress(rows, g.Progress)
@@ -223,15 +221,8 @@ func (g *Gaussian) Sample(ctx context.Context, dst *mat.Dense) error {
 		for i := range src {
 			src[i] = rng.New(seed, uint64(lo+i))
 		}
-		view := dst.Slice(lo, hi, 0, n).(*mat.Dense)
-		if err := g.draw(ctx, view, src); err != nil {
+		if err := g.draw(ctx, dst.Slice(lo, hi, 0, n).(*mat.Dense), src); err != nil {
 			return err
-		}
-		for i := range hi - lo {
-			row := view.RawRowView(i)
-			for j, m := range g.mean {
-				row[j] += m
-			}
 		}
 		progress.Add(hi - lo)
 		return nil

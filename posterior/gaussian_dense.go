@@ -2,44 +2,55 @@ package posterior
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
-	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/likelihood"
+	"github.com/go-inverse/inverse/prior"
 )
 
-// dense solves with a Cholesky factor of H.
-type dense struct {
-	lik  *likelihood.Gaussian
-	a    inverse.Linear
-	h    *mat.SymDense
-	chol mat.Cholesky
-	u    blas64.Triangular // H = UᵀU
-}
+// dense is a posterior with a factorised covariance or precision matrix.
+type dense struct{ post *prior.Gaussian }
 
-func newDense(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) (*dense, error) {
-	n := prior.Dim()
-	s := &dense{lik: lik, a: a, h: mat.NewSymDense(n, nil)}
+func newDense(p GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) (*dense, error) {
+	if g, ok := p.(*prior.Gaussian); ok {
+		post, _, err := g.Condition(matrixOf(a), lik.Data(), covarianceOf(lik))
+		if err != nil {
+			return nil, err
+		}
+		return &dense{post}, nil
+	}
+	n := p.Dim()
+	h := mat.NewSymDense(n, nil)
 	forRows(n, func(lo, hi int, e *mat.Dense) {
 		rows := mat.NewDense(hi-lo, n, nil)
-		mulPosterior(rows, e, prior, lik, a)
+		new(product).mul(rows, e, p, lik, a)
 		for i := lo; i < hi; i++ {
 			for j := i; j < n; j++ {
-				s.h.SetSym(i, j, rows.At(i-lo, j))
+				h.SetSym(i, j, rows.At(i-lo, j))
 			}
 		}
 	})
-	if !s.chol.Factorize(s.h) {
-		return nil, errors.New("posterior: the posterior precision is not positive definite to rounding; is the prior proper?")
+	zero, err := prior.NewGaussianPrecision(nil, h, nil)
+	if err != nil {
+		return nil, fmt.Errorf("posterior: the posterior precision cannot be factorised; is the prior proper? (%w)", err)
 	}
-	s.u = s.chol.RawU().(*mat.TriDense).RawTriangular()
-	return s, nil
+	r := residual(p, lik)
+	lik.Precision(r, r)
+	d := mat.NewDense(1, n, nil)
+	a.Adjoint(d, r)
+	zero.MulCovariance(d, d)
+	mean := p.Mean(nil)
+	floats.Add(mean, d.RawRowView(0))
+	post, err := prior.NewGaussianPrecision(mean, h, nil)
+	if err != nil {
+		return nil, fmt.Errorf("posterior: %w", err)
+	}
+	return &dense{post}, nil
 }
 
 // forRows calls f for blocks [lo, hi) of the rows e of the n×n identity.
@@ -55,51 +66,47 @@ func forRows(n int, f func(lo, hi int, e *mat.Dense)) {
 	}
 }
 
-// mulPosterior sets the rows of dst to (AᵀΣ⁻¹A + Q) x_i.
-func mulPosterior(dst, x *mat.Dense, prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) {
+// matrixOf returns the matrix of an operator.
+func matrixOf(a inverse.Linear) mat.Matrix {
+	m, n := a.Dims()
+	at := mat.NewDense(n, m, nil)
+	forRows(n, func(lo, hi int, e *mat.Dense) {
+		a.Apply(at.Slice(lo, hi, 0, m).(*mat.Dense), e)
+	})
+	return at.T()
+}
+
+// product computes products with H = AᵀΣ⁻¹A + Q in its own workspace.
+type product struct{ data, qx mat.Dense }
+
+// mul sets the rows of dst to H x_i.
+func (w *product) mul(dst, x *mat.Dense, prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) {
 	r, n := x.Dims()
 	m, _ := a.Dims()
-	ax, q := mat.NewDense(r, m, nil), mat.NewDense(r, n, nil)
+	ax, qx := shape(&w.data, r, m), shape(&w.qx, r, n)
 	a.Apply(ax, x)
 	lik.Precision(ax, ax)
 	a.Adjoint(dst, ax)
-	prior.MulPrecision(q, x)
-	dst.Add(dst, q)
+	prior.MulPrecision(qx, x)
+	dst.Add(dst, qx)
 }
 
 func (s *dense) block() int { return 64 }
 
-func (s *dense) update(_ context.Context, dst, r *mat.Dense) error {
-	var w mat.Dense
-	w.CloneFrom(r)
-	s.lik.Precision(&w, r)
-	s.a.Adjoint(dst, &w)
-	b := dst.RawMatrix()
-	blas64.Trsm(blas.Right, blas.NoTrans, 1, s.u, b)
-	blas64.Trsm(blas.Right, blas.Trans, 1, s.u, b)
-	return nil
-}
+func (s *dense) mean() ([]float64, error) { return s.post.Mean(nil), nil }
 
-// draw solves U x = z: the covariance of x is U⁻¹U⁻ᵀ = H⁻¹.
 func (s *dense) draw(_ context.Context, dst *mat.Dense, src []rand.Source) error {
-	for i := range src {
-		rng.FillNormal(dst.RawRowView(i), src[i])
+	for i, rows := range src {
+		s.post.Draw(dst.Slice(i, i+1, 0, s.post.Dim()).(*mat.Dense), rows)
 	}
-	blas64.Trsm(blas.Right, blas.Trans, 1, s.u, dst.RawMatrix())
 	return nil
 }
 
-func (s *dense) mul(dst, x *mat.Dense) { dst.Mul(x, s.h) }
+func (s *dense) mul(dst, x *mat.Dense) { s.post.MulPrecision(dst, x) }
 
-func (s *dense) logDet() (float64, error) { return s.chol.LogDet(), nil }
+func (s *dense) logDet() (float64, error) { return -s.post.LogDet(), nil }
 
 func (s *dense) variance(dst []float64) error {
-	var inv mat.SymDense
-	if err := s.chol.InverseTo(&inv); err != nil {
-		return err
-	}
-	for i := range dst {
-		dst[i] = inv.At(i, i)
-	}
+	s.post.Variance(dst)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
@@ -42,16 +43,16 @@ func newIterative(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linea
 
 // iterSpace is a workspace for a batch of solves.
 type iterSpace struct {
-	cg          cg
-	data, noise mat.Dense // of width m
-	rhs, step   mat.Dense // of width n
-	qx, coef    mat.Dense // of width n
+	cg cg
+	product
+	noise           mat.Dense // of width m
+	rhs, step, coef mat.Dense // of width n
 }
 
 func (s *iterative) workspace() *iterSpace {
 	w := new(iterSpace)
 	w.cg.tol, w.cg.maxIter = cgTol, cgIter
-	w.cg.mul = func(dst, x *mat.Dense) { s.mulIn(w, dst, x) }
+	w.cg.mul = func(dst, x *mat.Dense) { w.mul(dst, x, s.prior, s.lik, s.a) }
 	if s.filter != nil {
 		w.cg.precond = func(dst, r *mat.Dense) { s.filter.apply(dst, r, &w.coef) }
 	}
@@ -65,33 +66,28 @@ func shape(m *mat.Dense, r, n int) *mat.Dense {
 	return m
 }
 
-func (s *iterative) mulIn(w *iterSpace, dst, x *mat.Dense) {
-	r, _ := x.Dims()
-	ax, qx := shape(&w.data, r, s.m), shape(&w.qx, r, s.n)
-	s.a.Apply(ax, x)
-	s.lik.Precision(ax, ax)
-	s.a.Adjoint(dst, ax)
-	s.prior.MulPrecision(qx, x)
-	dst.Add(dst, qx)
-}
-
 func (s *iterative) mul(dst, x *mat.Dense) {
 	w := s.pool.Get().(*iterSpace)
 	defer s.pool.Put(w)
-	s.mulIn(w, dst, x)
+	w.mul(dst, x, s.prior, s.lik, s.a)
 }
 
 // block keeps the workspace of a worker near 64 MB.
 func (s *iterative) block() int { return max(1, min(16, (1<<20)/(s.m+s.n))) }
 
-func (s *iterative) update(ctx context.Context, dst, r *mat.Dense) error {
+func (s *iterative) mean() ([]float64, error) {
 	w := s.pool.Get().(*iterSpace)
 	defer s.pool.Put(w)
-	dst.Zero()
-	return s.solve(ctx, w, dst, r)
+	d := mat.NewDense(1, s.n, nil)
+	if err := s.solve(context.Background(), w, d, residual(s.prior, s.lik)); err != nil {
+		return nil, err
+	}
+	mean := d.RawRowView(0)
+	floats.Add(mean, s.mu)
+	return mean, nil
 }
 
-// solve adds H⁻¹(AᵀΣ⁻¹r - H·dst) to dst, that is, it solves from dst on.
+// solve sets the rows of dst to H⁻¹AᵀΣ⁻¹r_i, starting from what they hold.
 func (s *iterative) solve(ctx context.Context, w *iterSpace, dst, r *mat.Dense) error {
 	rows, _ := r.Dims()
 	wr, b := shape(&w.data, rows, s.m), shape(&w.rhs, rows, s.n)
@@ -101,12 +97,12 @@ func (s *iterative) solve(ctx context.Context, w *iterSpace, dst, r *mat.Dense) 
 	return err
 }
 
-// draw perturbs and solves (Papandreou and Yuille, 2010): with w ~ N(0, Q⁻¹)
+// draw perturbs and solves (Papandreou and Yuille, 2010): with w ~ N(μ, Q⁻¹)
 // and e ~ N(0, Σ),
 //
-//	x = w + H⁻¹AᵀΣ⁻¹(e - Aw)
+//	x = w + H⁻¹AᵀΣ⁻¹(y + e - Aw)
 //
-// has covariance H⁻¹.
+// has mean m and covariance H⁻¹.
 func (s *iterative) draw(ctx context.Context, dst *mat.Dense, src []rand.Source) error {
 	w := s.pool.Get().(*iterSpace)
 	defer s.pool.Put(w)
@@ -114,13 +110,12 @@ func (s *iterative) draw(ctx context.Context, dst *mat.Dense, src []rand.Source)
 	e, step := shape(&w.noise, rows, s.m), shape(&w.step, rows, s.n)
 	for i := range src {
 		s.prior.Draw(dst.Slice(i, i+1, 0, s.n).(*mat.Dense), src[i])
-		row := dst.RawRowView(i)
-		for j, mu := range s.mu {
-			row[j] -= mu
-		}
 		rng.FillNormal(e.RawRowView(i), src[i])
 	}
 	s.lik.Color(e, e)
+	for i := range src {
+		floats.Add(e.RawRowView(i), s.lik.Data())
+	}
 	aw := shape(&w.data, rows, s.m)
 	s.a.Apply(aw, dst)
 	e.Sub(e, aw)

@@ -29,8 +29,7 @@ type spectralPrior interface {
 // and the noise is white, so that H = V diag(h) Vᵀ.
 type spectral struct {
 	prior spectralPrior
-	a     inverse.Spectral
-	gain  []float64 // singular value over σ_y²
+	m     []float64
 	h     []float64
 }
 
@@ -48,11 +47,17 @@ func newSpectral(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear
 	if !ok || !sameBasis(p, op) {
 		return nil
 	}
-	s := &spectral{prior: p, a: op, gain: slices.Clone(op.SingularValues()), h: slices.Clone(p.Eigenvalues())}
-	for k, sv := range s.gain {
-		s.gain[k] = sv / (sigma * sigma)
-		s.h[k] += sv * s.gain[k]
+	n := p.Dim()
+	s := &spectral{prior: p, m: p.Mean(nil), h: slices.Clone(p.Eigenvalues())}
+	c := mat.NewDense(1, n, nil) // of AᵀΣ⁻¹(y - Aμ), then of m - μ
+	op.MulUT(c, residual(p, lik))
+	for k, sv := range op.SingularValues() {
+		s.h[k] += sv * sv / (sigma * sigma)
+		c.Set(0, k, c.At(0, k)*sv/(sigma*sigma)/s.h[k])
 	}
+	d := mat.NewDense(1, n, nil)
+	p.MulV(d, c)
+	floats.Add(s.m, d.RawRowView(0))
 	return s
 }
 
@@ -72,19 +77,7 @@ func sameBasis(p spectralPrior, a inverse.Spectral) bool {
 
 func (s *spectral) block() int { return max(1, min(16, (1<<20)/len(s.h))) }
 
-func (s *spectral) update(_ context.Context, dst, r *mat.Dense) error {
-	rows, _ := r.Dims()
-	c := mat.NewDense(rows, len(s.h), nil)
-	s.a.MulUT(c, r)
-	for i := range rows {
-		row := c.RawRowView(i)
-		for k, h := range s.h {
-			row[k] *= s.gain[k] / h
-		}
-	}
-	s.prior.MulV(dst, c)
-	return nil
-}
+func (s *spectral) mean() ([]float64, error) { return s.m, nil }
 
 func (s *spectral) draw(_ context.Context, dst *mat.Dense, src []rand.Source) error {
 	z := mat.NewDense(len(src), len(s.h), nil)
@@ -96,6 +89,9 @@ func (s *spectral) draw(_ context.Context, dst *mat.Dense, src []rand.Source) er
 		}
 	}
 	s.prior.MulV(dst, z)
+	for i := range src {
+		floats.Add(dst.RawRowView(i), s.m)
+	}
 	return nil
 }
 

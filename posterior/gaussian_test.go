@@ -19,6 +19,7 @@ import (
 	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/likelihood"
+	"github.com/go-inverse/inverse/prior"
 )
 
 // eigenPrior is N(μ, Q⁻¹) by the eigenvectors of Q.
@@ -145,13 +146,20 @@ func solvers(t *testing.T, p *eigenPrior, lik *likelihood.Gaussian) map[string]*
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := map[string]meanSolver{"dense": d, "iterative": newIterative(p, lik, a)}
+	routes := map[string]solver{"dense": d, "iterative": newIterative(p, lik, a)}
+	g, err := prior.NewGaussianPrecision(p.mu, symmetric(p.q), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if routes["conjugate"], err = newDense(g, lik, a); err != nil {
+		t.Fatal(err)
+	}
 	if s := newSpectral(p, lik, a); s != nil {
 		routes["spectral"] = s
 	}
 	posts := make(map[string]*Gaussian)
 	for name, s := range routes {
-		g, err := newGaussian(p, lik, a, s)
+		g, err := newGaussian(p, lik, s)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -514,7 +522,7 @@ func TestNewGaussianErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = newGaussian(p, bad, crooked{a}, newIterative(p, bad, crooked{a}))
+			_, err = newGaussian(p, bad, newIterative(p, bad, crooked{a}))
 			return err
 		},
 	} {

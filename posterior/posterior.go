@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/prior"
 )
 
 // Posterior is the density proportional to the product of a prior and
@@ -31,11 +32,11 @@ var (
 //
 // The dimension is that of the first part with a method Dim() int; New
 // returns an error if there is none or if two parts disagree.
-func New(prior inverse.Density, likelihoods ...inverse.Density) (*Posterior, error) {
-	if prior == nil {
+func New(pri inverse.Density, likelihoods ...inverse.Density) (*Posterior, error) {
+	if pri == nil {
 		return nil, fmt.Errorf("posterior: prior is nil")
 	}
-	p := &Posterior{dim: -1, terms: append([]inverse.Density{prior}, likelihoods...)}
+	p := &Posterior{dim: -1, terms: append([]inverse.Density{pri}, likelihoods...)}
 	for i, term := range p.terms {
 		name := "prior"
 		if i > 0 {
@@ -87,6 +88,15 @@ func (p *Posterior) Dim() int { return p.dim }
 // error that names the part that has none. ScoreInput and LogProbScore then
 // panic with that error.
 func (p *Posterior) Differentiable() error { return p.noScore }
+
+// Transform returns the natural transform of the prior's support, by which
+// samplers reach bounded parameters: see prior.TransformOf.
+func (p *Posterior) Transform() prior.Transform {
+	if d, ok := p.terms[0].(interface{ Dim() int }); ok {
+		return prior.TransformOf(d)
+	}
+	return prior.Identity(p.dim)
+}
 
 // LogProb returns the sum of the log densities of the parts at x. It is -Inf
 // where one of them is; the parts after that one are not evaluated.
