@@ -546,7 +546,7 @@ func TestLaplaceOfGaussianIsExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mode, err := MAP(context.Background(), post, make([]float64, 6), &MAPOptions{GradTol: 1e-9})
+	mode, err := MAP(context.Background(), post, make([]float64, 6), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

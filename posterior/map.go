@@ -15,8 +15,9 @@ type MAPOptions struct {
 	// Method is the optimiser. If it is nil, it is L-BFGS.
 	Method optimize.Method
 	// GradTol is the largest absolute component that the score may have at
-	// the mode; it is relative to |log density| where that exceeds 1 and
-	// the optimiser can get no further. If it is 0, it is 1e-6.
+	// the mode. Where a line search fails, because the density is flat to
+	// rounding, 1e-7 times 1 + |log density| is small enough. If GradTol is
+	// 0, it is 1e-6.
 	GradTol float64
 	// MaxIter bounds the major iterations. If it is 0, it is 1000.
 	MaxIter int
@@ -102,7 +103,7 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 			return mode, fmt.Errorf("posterior: MAP: the score is %.3g after %d iterations, want %.3g; raise MaxIter or improve init",
 				maxAbs(target.ScoreInput(score, mode.X)), mode.Iter, o.GradTol)
 		}
-		if err == nil || maxAbs(target.ScoreInput(score, mode.X)) <= o.GradTol*max(1, math.Abs(mode.LogProb)) {
+		if err == nil || maxAbs(target.ScoreInput(score, mode.X)) <= max(o.GradTol, 1e-7*(1+math.Abs(mode.LogProb))) {
 			return mode, nil
 		}
 	}
