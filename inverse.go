@@ -15,6 +15,7 @@ type Operator interface {
 	// Dims returns the number m of data and the number n of unknowns.
 	Dims() (m, n int)
 	// Apply sets row i of dst (r×m) to A(x_i), where x_i is row i of x (r×n).
+	// A row where A cannot be evaluated is filled with NaN.
 	Apply(dst, x *mat.Dense)
 }
 

@@ -66,7 +66,7 @@ type Error struct {
 	Cause error   // ErrSteps, ErrStepSize or ErrNotFinite
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("ode: at time %g: %v", e.Time, e.Cause) }
+func (e *Error) Error() string { return fmt.Sprintf("ode: at time %.6g: %v", e.Time, e.Cause) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
@@ -79,7 +79,7 @@ type Solver struct {
 	free []int // initial values that are unknowns too
 	q    int   // number of unknowns: parameters and free initial values
 
-	jacobian
+	jac  *jacobian
 	p    []float64 // of the solution under way
 	z    []float64 // the state: y and then the rows of ∂y/∂(p, y0)
 	znew []float64
@@ -126,7 +126,7 @@ func NewSolver(sys System, free []int, set Settings) (*Solver, error) {
 		set.MaxSteps = 10000
 	}
 	s := &Solver{sys: sys, set: set, free: free, q: sys.Params + len(free)}
-	s.jacobian = newJacobian(sys)
+	s.jac = newJacobian(sys)
 	n := sys.Dim * (1 + s.q)
 	buf := make([]float64, (3+len(s.k))*n)
 	for _, v := range []*[]float64{&s.z, &s.znew, &s.tmp, &s.k[0], &s.k[1], &s.k[2], &s.k[3], &s.k[4], &s.k[5], &s.k[6]} {

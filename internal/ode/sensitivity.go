@@ -1,9 +1,9 @@
 package ode
 
 import (
-	"math"
-
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/go-inverse/inverse/internal/diff"
 )
 
 // rate stores the time derivative of the state z in dz. For the sensitivities
@@ -15,12 +15,14 @@ func (s *Solver) rate(dz []float64, t float64, z []float64) {
 	if s.n == d {
 		return
 	}
-	s.evaluate(t, y, s.p)
+	s.jac.evaluate(t, y, s.p)
 	for i := range d {
 		row := dz[d+i*q : d+(i+1)*q]
 		clear(row)
-		copy(row, s.rowP(i))
-		for k, a := range s.dfdy.RawRowView(i) {
+		if s.jac.dfdp != nil {
+			copy(row, s.jac.dfdp.RawRowView(i))
+		}
+		for k, a := range s.jac.dfdy.RawRowView(i) {
 			if a == 0 {
 				continue
 			}
@@ -35,72 +37,36 @@ func (s *Solver) rate(dz []float64, t float64, z []float64) {
 type jacobian struct {
 	sys        System
 	dfdy, dfdp *mat.Dense // dfdp is nil without parameters
-	yh, ph     []float64
-	fp, fm     []float64
+
+	byY, byP *diff.Jacobian // without System.Jacobian, at:
+	t        float64
+	y, p     []float64
 }
 
-func newJacobian(sys System) jacobian {
-	j := jacobian{
-		sys:  sys,
-		dfdy: mat.NewDense(sys.Dim, sys.Dim, nil),
-		yh:   make([]float64, sys.Dim),
-		ph:   make([]float64, sys.Params),
-		fp:   make([]float64, sys.Dim),
-		fm:   make([]float64, sys.Dim),
-	}
+func newJacobian(sys System) *jacobian {
+	j := &jacobian{sys: sys, dfdy: mat.NewDense(sys.Dim, sys.Dim, nil)}
 	if sys.Params > 0 {
 		j.dfdp = mat.NewDense(sys.Dim, sys.Params, nil)
+	}
+	if sys.Jacobian == nil {
+		j.byY = diff.NewJacobian(sys.Dim, sys.Dim, func(dst, y []float64) { sys.Func(dst, j.t, y, j.p) })
+		j.byP = diff.NewJacobian(sys.Dim, sys.Params, func(dst, p []float64) { sys.Func(dst, j.t, j.y, p) })
 	}
 	return j
 }
 
-func (j *jacobian) rowP(i int) []float64 {
-	if j.dfdp == nil {
-		return nil
-	}
-	return j.dfdp.RawRowView(i)
-}
-
 func (j *jacobian) evaluate(t float64, y, p []float64) {
-	if j.sys.Jacobian != nil {
-		j.dfdy.Zero()
+	if j.sys.Jacobian == nil {
+		j.t, j.y, j.p = t, y, p
+		j.byY.At(j.dfdy.RawMatrix().Data, y)
 		if j.dfdp != nil {
-			j.dfdp.Zero()
+			j.byP.At(j.dfdp.RawMatrix().Data, p)
 		}
-		j.sys.Jacobian(j.dfdy, j.dfdp, t, y, p)
 		return
 	}
-	copy(j.yh, y)
-	copy(j.ph, p)
-	j.differences(j.dfdy, j.yh, t)
+	j.dfdy.Zero()
 	if j.dfdp != nil {
-		j.differences(j.dfdp, j.ph, t)
+		j.dfdp.Zero()
 	}
-}
-
-// differences stores in dst the derivatives of f(t, yh; ph) by v, which is yh
-// or ph, by central differences. The step is relative to v_i, or to the
-// largest component where v_i is much smaller than that.
-func (j *jacobian) differences(dst *mat.Dense, v []float64, t float64) {
-	const rel = 6e-6 // ∛ε
-	var scale float64
-	for _, a := range v {
-		scale = math.Max(scale, math.Abs(a))
-	}
-	if scale == 0 {
-		scale = 1
-	}
-	for c, a := range v {
-		h := rel * math.Max(math.Abs(a), 1e-3*scale)
-		v[c] = a + h
-		up := v[c]
-		j.sys.Func(j.fp, t, j.yh, j.ph)
-		v[c] = a - h
-		down := v[c]
-		j.sys.Func(j.fm, t, j.yh, j.ph)
-		v[c] = a
-		for i := range j.fp {
-			dst.Set(i, c, (j.fp[i]-j.fm[i])/(up-down))
-		}
-	}
+	j.sys.Jacobian(j.dfdy, j.dfdp, t, y, p)
 }
