@@ -65,7 +65,7 @@ func TestTSVD(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			residual := floats.Distance(applyTo(denseOf(t, a), want), y, 2)
+			residual := floats.Distance(applyRow(denseOf(t, a), want), y, 2)
 			if d := floats.Distance(inv.X, want, 2); d > 1e-11 ||
 				math.Abs(inv.Residual-residual) > 1e-11 || math.Abs(inv.Norm-floats.Norm(want, 2)) > 1e-11 {
 				t.Errorf("%d×%d, k = %d: off by %g, residual %g for %g", m, n, k+1, d, inv.Residual, residual)
@@ -151,7 +151,7 @@ func TestDiscrepancyPrinciple(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		residual := floats.Distance(applyTo(a, inv.X), y, 2)
+		residual := floats.Distance(applyRow(a, inv.X), y, 2)
 		if math.Abs(residual-inv.Residual) > 1e-8 {
 			t.Errorf("%s: Residual %g, want %g", name, inv.Residual, residual)
 		}

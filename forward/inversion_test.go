@@ -46,17 +46,10 @@ func noisyBlur(t *testing.T, n int, level float64) (a inverse.Spectral, truth, y
 	}
 	e := make([]float64, n)
 	rng.FillNormal(e, rng.New(5, 0))
-	y = applyTo(a, truth)
+	y = applyRow(a, truth)
 	noise = level * floats.Norm(y, 2)
 	floats.AddScaled(y, noise/floats.Norm(e, 2), e)
 	return a, truth, y, noise
-}
-
-func applyTo(a inverse.Operator, x []float64) []float64 {
-	m, n := a.Dims()
-	y := mat.NewDense(1, m, nil)
-	a.Apply(y, mat.NewDense(1, n, x))
-	return y.RawRowView(0)
 }
 
 func randomMatrix(m, n int, seed uint64) *mat.Dense {
@@ -101,7 +94,7 @@ func TestIterativeMethodsConvergeToLeastSquares(t *testing.T) {
 			if d := floats.Distance(inv.X, want.RawVector().Data, 2); d > 1e-9*mat.Norm(&want, 2) {
 				t.Errorf("%s %d×%d: off by %g", name, m, n, d)
 			}
-			if r := floats.Distance(applyTo(denseOf(t, a), inv.X), y, 2); math.Abs(r-inv.Residual) > 1e-9 {
+			if r := floats.Distance(applyRow(denseOf(t, a), inv.X), y, 2); math.Abs(r-inv.Residual) > 1e-9 {
 				t.Errorf("%s %d×%d: Residual %g, want %g", name, m, n, inv.Residual, r)
 			}
 			if norm := floats.Norm(inv.X, 2); math.Abs(norm-inv.Norm) > 1e-12 {
@@ -155,7 +148,7 @@ func TestKrylovIterates(t *testing.T) {
 			if d := floats.Distance(it.X, want[it.Iteration-1], 2); d > 1e-10 {
 				t.Errorf("%s: iterate %d is off by %g", name, it.Iteration, d)
 			}
-			if r := floats.Distance(applyTo(denseOf(t, a), it.X), y, 2); math.Abs(r-it.Residual) > 1e-10 {
+			if r := floats.Distance(applyRow(denseOf(t, a), it.X), y, 2); math.Abs(r-it.Residual) > 1e-10 {
 				t.Errorf("%s: iterate %d has residual %g, reported as %g", name, it.Iteration, r, it.Residual)
 			}
 		}})
