@@ -28,6 +28,10 @@
 // [Compose], [Scale], [Sum], [Stack] and [Restrict] make operators of others,
 // which can do what follows from their parts.
 //
+// Nonlinear operators are the solution of an ordinary differential equation
+// ([NewODE]) or of an elliptic one ([NewDarcy]) as a function of parameters,
+// phase retrieval ([NewPhase]), and any Go function ([NewFunc]).
+//
 // # One's own operators
 //
 // Any type with the methods of [inverse.Operator] will do. [CheckAdjoint] and

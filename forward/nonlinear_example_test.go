@@ -89,6 +89,10 @@ func ExampleNewDarcy() {
 	op.VJP(grad, stiffness, mat.NewDense(1, 3, []float64{0, 1, 0}))
 	fmt.Printf("%.3f\n", mat.Formatted(mat.NewDense(3, 3, grad.RawRowView(0))))
 	// Output:
+	// [0.3453 0.8241 0.4977]
+	// ⎡-0.057  -0.106  -0.057⎤
+	// ⎢-0.106  -0.340  -0.106⎥
+	// ⎣-0.057  -0.106  -0.057⎦
 }
 
 // The intensities of the Fourier transform of a signal: the same for its
@@ -113,4 +117,6 @@ func ExampleNewPhase() {
 	op.Apply(y, x)
 	fmt.Printf("%.3f\n", mat.Formatted(y))
 	// Output:
+	// ⎡12.250   3.250   2.250   3.250⎤
+	// ⎣12.250   3.250   2.250   3.250⎦
 }
