@@ -81,8 +81,15 @@ func checkPoint(x []float64, n int) {
 	}
 }
 
+// scored is a Prior that may have no draws.
+type scored interface {
+	inverse.DifferentiableDensity
+	inverse.LogProbScorer
+	Dim() int
+}
+
 // scoreOf is ScoreInput in terms of LogProbScore.
-func scoreOf(p Prior, score, x []float64) []float64 {
+func scoreOf(p scored, score, x []float64) []float64 {
 	score = use(score, p.Dim())
 	p.LogProbScore(score, x)
 	return score
