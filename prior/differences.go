@@ -26,7 +26,8 @@ type DifferencesOptions struct {
 // Heavy-tailed steps keep edges sharp: distuv.Laplace is the Bayesian total
 // variation, distuv.StudentsT with Nu = 1 the Cauchy difference prior
 // (Markkanen, Roininen, Huttunen and Lasanen, 2019). It is proper and
-// normalised, and its draws are exact.
+// normalised, and its draws are exact. If First or step has bounded support,
+// so has the walk, and no Transform belongs to it.
 type RandomWalk struct {
 	n           int
 	first, step *univariate

@@ -140,6 +140,14 @@ func TestTV(t *testing.T) {
 	if got := tv.LogProb(make([]float64, 12)); got != 0 {
 		t.Errorf("LogProb of a constant is %v, want 0", got)
 	}
+	// At differences around the default smoothing.
+	fine, err := NewTV1D(4, 100, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckScore(fine, []float64{0, 1e-3, 1.2e-3, -4e-3}); err != nil {
+		t.Error(err)
+	}
 	// With little smoothing: the sum of the moduli of the steps of a line,
 	// and sqrt 2 where a cell steps in both directions.
 	line, err := NewTV1D(4, 3, &TVOptions{Smoothing: 1e-9})

@@ -21,7 +21,7 @@ func TestMaternAgainstSpectralDensity(t *testing.T) {
 		integral := func(r float64) float64 {
 			return quad.Fixed(func(theta float64) float64 {
 				return math.Pow(math.Cos(theta), 2*nu-1) * math.Cos(math.Tan(theta)*math.Sqrt(2*nu)/length*r)
-			}, -math.Pi/2, math.Pi/2, 20000, quad.Legendre{}, 0)
+			}, -math.Pi/2, math.Pi/2, 5000, quad.Legendre{}, 0)
 		}
 		tol := 1e-5
 		if nu == 0.5 {

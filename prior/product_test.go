@@ -61,7 +61,7 @@ func TestProductOfEachDistribution(t *testing.T) {
 					return 0
 				}
 				return f(x[0]) * v
-			}, -7, 7, 3000, nil, 0)
+			}, -7, 7, 1000, nil, 0)
 		}
 		if mass := moment(func(float64) float64 { return 1 }); math.Abs(mass-1) > 1e-5 {
 			t.Errorf("%s: mass %v", name, mass)
