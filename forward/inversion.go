@@ -112,7 +112,8 @@ type IterOptions struct {
 	// The trace that GCV needs is taken to be the number of iterations for
 	// CGLS and LSQR, the dimension of the Krylov space (Hansen, Rank-Deficient
 	// and Discrete Ill-Posed Problems, 1998, section 7.4). For Landweber it is
-	// estimated with one random probe, which doubles the work.
+	// exact if the operator is Spectral, and else estimated with one random
+	// probe, which doubles the work.
 	Rule Rule
 	// Noise is the norm δ = ‖e‖ of the noise in y; σ√m for independent noise
 	// of standard deviation σ.

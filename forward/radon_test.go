@@ -121,8 +121,8 @@ func TestEllipsesSinogram(t *testing.T) {
 			length := math.Hypot(toX-fromX, toY-fromY)
 			want := length * quad.Fixed(func(u float64) float64 {
 				return value((fromX+u*(toX-fromX))/(n/2), (fromY+u*(toY-fromY))/(n/2))
-			}, 0, 1, 20_000, quad.Legendre{}, 0)
-			if math.Abs(got-want) > 0.01 {
+			}, 0, 1, 5_000, quad.Legendre{}, 0)
+			if math.Abs(got-want) > 0.03 {
 				t.Fatalf("%+v: datum %d is %g, by quadrature %g", o, k, got, want)
 			}
 		}
@@ -143,7 +143,6 @@ func TestRadonConverges(t *testing.T) {
 			e := Ellipses{{1, 0.7, 0.5, 0.1, 0.05, 0.4}}
 			want := e.Sinogram(r)
 			d := floats.Distance(applyRow(r, e.Image(n, n)), want, 2) / floats.Norm(want, 2)
-			t.Logf("%s, %d×%d: relative error %.3g", name, n, n, d)
 			if last > 0 && d > 0.6*last {
 				t.Errorf("%s: error %g at %d×%d, %g before", name, d, n, n, last)
 			}
@@ -182,7 +181,6 @@ func TestRadonOfSmoothImage(t *testing.T) {
 				want[k] = math.Sqrt(2*math.Pi) * width * math.Exp(-d*d/(2*width*width))
 			}
 			d := floats.Distance(applyRow(r, x), want, math.Inf(1)) / floats.Max(want)
-			t.Logf("%s, %d×%d: relative error %.3g", name, n, n, d)
 			if last > 0 && d > last/3.5 {
 				t.Errorf("%s: error %g at %d×%d, %g before", name, d, n, n, last)
 			}
