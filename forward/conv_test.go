@@ -188,11 +188,7 @@ func (s stencil) algorithms() map[string]vectorMap {
 func init() {
 	operatorCases = append(operatorCases, func(t *testing.T) []operatorCase {
 		var cases []operatorCase
-		sizes := [][2]int{{7, 12}, {1, 1}, {1, 20}, {8, 8}}
-		if testing.Short() {
-			sizes = sizes[:1]
-		}
-		for _, size := range sizes {
+		for _, size := range [][2]int{{1, 1}, {1, 20}, {8, 8}, {7, 12}} {
 			for name, h := range psfs() {
 				for _, b := range boundaries {
 					for _, center := range [][2]int{{}, {-1, 2}} {

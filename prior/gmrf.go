@@ -96,7 +96,7 @@ type GMRF struct {
 }
 
 var (
-	_ Prior         = (*GMRF)(nil)
+	_ Normal        = (*GMRF)(nil)
 	_ Diffusible    = (*GMRF)(nil)
 	_ distmv.Rander = (*GMRF)(nil)
 )

@@ -131,13 +131,27 @@ func (s *Summary) String() string {
 	for i := range s.Params {
 		rows = append(rows, s.Params[i].row(s.Chains))
 	}
+	var b strings.Builder
+	writeTable(&b, rows)
+	b.WriteString("\n")
+	for _, line := range s.verdict() {
+		b.WriteString(line + "\n")
+	}
+	for _, w := range s.Warnings {
+		b.WriteString("Warning: " + w + "\n")
+	}
+	return b.String()
+}
+
+// writeTable writes rows with the first column to the left, the last one close
+// to what comes before it, and the others to the right.
+func writeTable(b *strings.Builder, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for j, cell := range r {
 			width[j] = max(width[j], utf8.RuneCountInString(cell))
 		}
 	}
-	var b strings.Builder
 	for _, r := range rows {
 		var line strings.Builder
 		for j, cell := range r {
@@ -153,14 +167,6 @@ func (s *Summary) String() string {
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	b.WriteString("\n")
-	for _, line := range s.verdict() {
-		b.WriteString(line + "\n")
-	}
-	for _, w := range s.Warnings {
-		b.WriteString("Warning: " + w + "\n")
-	}
-	return b.String()
 }
 
 // row formats p with as many decimals as give its MCSE two significant

@@ -1,5 +1,0 @@
-//go:build race
-
-package dft
-
-const raceEnabled = true
