@@ -144,6 +144,11 @@ func (c *covariance) to(dst *mat.SymDense) {
 	} else if dst.SymmetricDim() != c.n {
 		panic(fmt.Sprintf("prior: dst is %d×%d, want %d×%d", dst.SymmetricDim(), dst.SymmetricDim(), c.n, c.n))
 	}
+	if c.sd == nil && !c.precision {
+		l := mat.NewTriDense(c.n, mat.Lower, c.l.Data)
+		dst.SymOuterK(1, l)
+		return
+	}
 	row := make([]float64, c.n)
 	for i := range c.n {
 		clear(row)

@@ -3,6 +3,7 @@ package prior
 import (
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -115,6 +116,29 @@ func TestGaussianDiffused(t *testing.T) {
 		diagonal["precision"].CovarianceMatrix(&s)
 		one = mustMixture(t, nil, mat.NewDense(1, 4, mean), &s)
 		checkDiffused(t, fmt.Sprint("diagonal ", at), diagonal["precision"], diffuse(t, one, at[0], at[1]), at[0], at[1])
+	}
+}
+
+// Batches on several goroutines, from the first call on, are those of one.
+func TestDiffusedConcurrently(t *testing.T) {
+	for name, m := range mixtures(t) {
+		x := randomDense(100, 3, 1)
+		scores := make([]*mat.Dense, 4)
+		var wg sync.WaitGroup
+		for i := range scores {
+			scores[i] = mat.NewDense(100, 3, nil)
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				m.DiffusedScore(scores[i], x, 0.8, 0.6)
+			}()
+		}
+		wg.Wait()
+		for _, s := range scores[1:] {
+			if !mat.Equal(s, scores[0]) {
+				t.Errorf("%s: scores differ", name)
+			}
+		}
 	}
 }
 

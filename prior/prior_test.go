@@ -3,6 +3,7 @@ package prior
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distmv"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse/internal/rng"
 )
@@ -61,6 +63,39 @@ func testPrior(t *testing.T, p Prior, x []float64) {
 	}
 	mustPanic(t, func() { p.LogProb(make([]float64, n+1)) })
 	mustPanic(t, func() { p.Draw(mat.NewDense(1, n+1, nil), src) })
+}
+
+// Rand draws what Draw draws from an equal source.
+func TestRandDrawsFromSrc(t *testing.T) {
+	src := func() rand.Source { return rng.New(7, 0) }
+	check := func(p Prior, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		draws := mat.NewDense(2, p.Dim(), nil)
+		p.Draw(draws, src())
+		for i := range 2 {
+			if got := p.(distmv.Rander).Rand(nil); !slices.Equal(got, draws.RawRowView(i)) {
+				t.Errorf("%T: Rand %v, Draw %v", p, got, draws.RawRowView(i))
+			}
+		}
+	}
+	points := mat.NewDense(3, 1, []float64{0, 1, 2})
+	g, err := NewGaussian(nil, randomCovariance(3, 1), &GaussianOptions{Src: src()})
+	check(g, err)
+	gp, err := NewGP(points, Matern{Nu: 0.5, SD: 1, Length: 1}, &GPOptions{Src: src()})
+	check(gp, err)
+	f, err := NewGMRF1D(4, &GMRFOptions{Src: src()})
+	check(f, err)
+	m, err := NewIsotropicMixture(nil, points, []float64{1}, &MixtureOptions{Src: src()})
+	check(m, err)
+	b, err := NewBox([]float64{0, 0}, []float64{1, 2}, &BoxOptions{Src: src()})
+	check(b, err)
+	p, err := NewIID(3, distuv.Gamma{Alpha: 2, Beta: 1}, &ProductOptions{Src: src()})
+	check(p, err)
+	w, err := NewRandomWalk(3, distuv.Laplace{Scale: 1}, &DifferencesOptions{Src: src()})
+	check(w, err)
 }
 
 // testMoments compares the mean and variance of draws of p with the given
