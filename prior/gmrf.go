@@ -91,6 +91,7 @@ type GMRF struct {
 	q          []float64 // eigenvalues of Q
 	logDet     float64   // log det Q
 	basis      basis
+	zeros      []float64 // a row of zeros
 	src        rand.Source
 	scratch    scratch
 }
@@ -164,6 +165,7 @@ func newGMRF(rows, cols int, line bool, opt *GMRFOptions) (*GMRF, error) {
 		mean:  mean,
 		q:     make([]float64, rows*cols),
 		basis: newBasis(o.Boundary, rows, cols),
+		zeros: make([]float64, cols),
 		src:   rng.Or(o.Src),
 	}
 	for k := range rows {
@@ -279,56 +281,50 @@ func (f *GMRF) draw(x []float64, src rand.Source) {
 
 // shifted sets dst to (κ²I + L)x.
 func (f *GMRF) shifted(dst, x []float64) {
-	n := f.cols
+	n, k := f.cols, f.kappa*f.kappa
 	for i := range f.rows {
 		row, to := x[i*n:(i+1)*n], dst[i*n:(i+1)*n]
-		k := f.kappa * f.kappa
-		left, right := f.beyond(row, n-1), f.beyond(row, 0)
-		for j, v := range row {
-			s := k * v
-			if j > 0 {
-				s += v - row[j-1]
-			} else {
-				s += v - left
-			}
-			if j < n-1 {
-				s += v - row[j+1]
-			} else {
-				s += v - right
-			}
-			to[j] = s
-		}
+		up, down := row, row // no difference along a column
 		if !f.line {
-			f.addDifference(to, row, x, i-1)
-			f.addDifference(to, row, x, i+1)
+			up, down = f.row(x, i, i-1), f.row(x, i, i+1)
+		}
+		left := f.beyond(row, 0, n-1)
+		for j, v := range row {
+			right := 0.0
+			if j < n-1 {
+				right = row[j+1]
+			} else {
+				right = f.beyond(row, n-1, 0)
+			}
+			to[j] = k*v + (v - left) + (v - right) + (v - up[j]) + (v - down[j])
+			left = v
 		}
 	}
 }
 
-// beyond returns what a difference from the other end of the row sees.
-func (f *GMRF) beyond(row []float64, opposite int) float64 {
+// beyond returns what a difference across an end of the row sees.
+func (f *GMRF) beyond(row []float64, end, opposite int) float64 {
 	switch f.boundary {
+	case Neumann:
+		return row[end]
 	case Periodic:
 		return row[opposite]
-	case Dirichlet:
-		return 0
 	}
-	return row[len(row)-1-opposite]
+	return 0
 }
 
-// addDifference adds row minus row i of x to dst.
-func (f *GMRF) addDifference(dst, row, x []float64, i int) {
-	if i < 0 || i >= f.rows {
+// row returns row j of x, or what a difference from row i sees there beyond
+// an edge.
+func (f *GMRF) row(x []float64, i, j int) []float64 {
+	if j < 0 || j >= f.rows {
 		switch f.boundary {
 		case Neumann:
-			return
+			j = i
+		case Periodic:
+			j = (j + f.rows) % f.rows
 		case Dirichlet:
-			floats.Add(dst, row)
-			return
+			return f.zeros
 		}
-		i = (i + f.rows) % f.rows
 	}
-	for j, v := range x[i*f.cols : (i+1)*f.cols] {
-		dst[j] += row[j] - v
-	}
+	return x[j*f.cols : (j+1)*f.cols]
 }

@@ -296,3 +296,16 @@ func BenchmarkGMRFDraw(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkGMRFLogProbScore(b *testing.B) {
+	const n = 512
+	f, err := NewGMRF2D(n, n, &GMRFOptions{Order: 2})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, score := f.Rand(nil), make([]float64, n*n)
+	b.ReportAllocs()
+	for b.Loop() {
+		f.LogProbScore(score, x)
+	}
+}
