@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"math"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -27,6 +28,10 @@ func Landweber(ctx context.Context, a inverse.Linear, y []float64, o *IterOption
 	if err != nil {
 		return nil, err
 	}
+	return iterate(ctx, "Landweber", p, newLandweber(a, p, o), o)
+}
+
+func newLandweber(a inverse.Linear, p *leastSquares, o *IterOptions) *landweber {
 	s := &landweber{leastSquares: p, omega: o.Step, g: mat.NewDense(1, p.n, nil), ax: mat.NewDense(1, p.m, nil)}
 	if s.omega == 0 {
 		norm := operatorNorm(a, 30)
@@ -34,7 +39,12 @@ func Landweber(ctx context.Context, a inverse.Linear, y []float64, o *IterOption
 			s.omega = 1 / (norm * norm)
 		}
 	}
-	if o.Rule == GCV {
+	if o.Rule != GCV {
+		return s
+	}
+	if spectral, ok := a.(inverse.Spectral); ok {
+		s.sigma = spectral.SingularValues()
+	} else {
 		s.probe = &landweber{omega: s.omega, g: s.g, ax: s.ax, leastSquares: &leastSquares{
 			a: a, m: p.m, n: p.n, y: make([]float64, p.m),
 			x: mat.NewDense(1, p.n, nil), r: mat.NewDense(1, p.m, nil),
@@ -44,7 +54,7 @@ func Landweber(ctx context.Context, a inverse.Linear, y []float64, o *IterOption
 			s.probe.y[i] = 1 - 2*float64(src.Uint64()>>63)
 		}
 	}
-	return iterate(ctx, "Landweber", p, s, o)
+	return s
 }
 
 type landweber struct {
@@ -52,7 +62,8 @@ type landweber struct {
 	omega float64
 	g     *mat.Dense // Aᵀr
 	ax    *mat.Dense // A x
-	probe *landweber // the same iteration for random signs, or nil
+	sigma []float64  // the singular values, for the trace, or
+	probe *landweber // the same iteration for data of random signs
 }
 
 func (s *landweber) start() {
@@ -81,19 +92,24 @@ func (s *landweber) advance() {
 	floats.SubTo(s.r.RawRowView(0), s.y, s.ax.RawRowView(0))
 }
 
-// trace is Hutchinson's estimate wᵀ A x(w), where x(w) is the iterate for
-// data w of random signs.
-func (s *landweber) trace(int) float64 {
+// trace is the sum of the filter factors or, without singular values,
+// Hutchinson's estimate wᵀ A x(w), where x(w) is the iterate for data w of
+// random signs.
+func (s *landweber) trace(k int) float64 {
+	if s.sigma != nil {
+		sum := 0.
+		for _, v := range s.sigma {
+			sum += 1 - math.Pow(1-s.omega*v*v, float64(k))
+		}
+		return sum
+	}
 	w, r := s.probe.y, s.probe.r.RawRowView(0)
 	return float64(s.m) - floats.Dot(w, r)
 }
 
 // operatorNorm returns the largest singular value of a, by power iteration
-// on AᵀA unless a knows it.
+// on AᵀA.
 func operatorNorm(a inverse.Linear, iterations int) float64 {
-	if s, ok := a.(inverse.Spectral); ok {
-		return floats.Max(s.SingularValues())
-	}
 	m, n := a.Dims()
 	x, ax := mat.NewDense(1, n, nil), mat.NewDense(1, m, nil)
 	rng.FillNormal(x.RawRowView(0), rng.New(1, 0))

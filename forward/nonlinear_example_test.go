@@ -62,3 +62,61 @@ func ExampleNewFunc() {
 	// Output:
 	// [25.0000 1.3333] [6.0000 8.0000]
 }
+
+// A membrane under a constant load with a soft square in the middle: how far
+// it bends at three points, and how the largest deflection depends on the
+// stiffness of the nine squares.
+func ExampleNewDarcy() {
+	points := [][2]float64{{0.2, 0.2}, {0.5, 0.5}, {0.8, 0.5}}
+	op, err := forward.NewDarcy(24, points, &forward.DarcyOptions{
+		Blocks: 3,
+		Source: func(x, y float64) float64 { return 10 },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stiffness := mat.NewDense(1, 9, []float64{
+		1, 1, 1,
+		1, 0.5, 1,
+		1, 1, 1,
+	})
+	u := mat.NewDense(1, 3, nil)
+	op.Apply(u, stiffness)
+	fmt.Printf("%.4f\n", u.RawRowView(0))
+
+	grad := mat.NewDense(1, 9, nil)
+	op.VJP(grad, stiffness, mat.NewDense(1, 3, []float64{0, 1, 0}))
+	fmt.Printf("%.3f\n", mat.Formatted(mat.NewDense(3, 3, grad.RawRowView(0))))
+	// Output:
+	// [0.3453 0.8241 0.4977]
+	// ⎡-0.057  -0.106  -0.057⎤
+	// ⎢-0.106  -0.340  -0.106⎥
+	// ⎣-0.057  -0.106  -0.057⎦
+}
+
+// The intensities of the Fourier transform of a signal: the same for its
+// mirror image, which is why phase retrieval is hard.
+func ExampleNewPhase() {
+	all := []bool{true, true, true, true}
+	fourier, err := forward.NewFourier(1, 4, all)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	op, err := forward.NewPhase(fourier, &forward.PhaseOptions{Complex: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	x := mat.NewDense(2, 4, []float64{
+		1, 2, 4, 0,
+		4, 2, 1, 0,
+	})
+	y := mat.NewDense(2, 4, nil)
+	op.Apply(y, x)
+	fmt.Printf("%.3f\n", mat.Formatted(y))
+	// Output:
+	// ⎡12.250   3.250   2.250   3.250⎤
+	// ⎣12.250   3.250   2.250   3.250⎦
+}

@@ -75,8 +75,8 @@ func (s stencil) axes() (row, col axis, g []float64) {
 
 // directTaps is the number of entries of a point spread function, or rows and
 // columns of a separable one, up to which summing over them is faster than
-// Fourier transforms: see BenchmarkConvolution.
-const directTaps = 48
+// Fourier transforms: see BenchmarkAlgorithms.
+const directTaps = 128
 
 // trim replaces the point spread function by a smaller one of the same effect
 // where part of it never meets the image, or where it wraps around.

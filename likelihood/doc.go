@@ -5,15 +5,15 @@
 // simulator:
 //
 //	lik, err := likelihood.New(op, y, likelihood.Poisson{})
-//	lik.LogProb(x)                 // log p(y | A(x))
-//	lik.ScoreInput(score, x)       // J(x)ᵀ ∇_f log p(y|f) at f = A(x)
+//	lik.LogProb(x)                  // log p(y | A(x))
+//	lik.ScoreInput(score, x)        // J(x)ᵀ ∇_f log p(y|f) at f = A(x)
 //	err = lik.Simulate(dst, x, src) // new data, one row for each row of x
 //
 // The laws are [Normal] (scalar, diagonal and full covariance), [StudentT]
 // and [Laplace] for data with outliers, [Poisson] counts, [BernoulliLogit]
-// and [LogNormal]; any type with the three methods of [Noise] is another.
-// [NewGaussian] returns a [Gaussian], whose covariance can be applied, which
-// is what exact posteriors need.
+// and [LogNormal]; any type with the three methods of [Noise] is another, and
+// [CheckNoise] tests it. [NewGaussian] returns a [Gaussian], whose covariance
+// can be applied, which is what exact posteriors need.
 //
 // # Where the operator fails
 //

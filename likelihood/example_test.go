@@ -2,10 +2,12 @@ package likelihood_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/likelihood"
 )
 
@@ -98,4 +100,67 @@ func ExampleLikelihood_Simulate() {
 	// Output:
 	// ⎡ 12    6    2⎤
 	// ⎣989  706  420⎦
+}
+
+// Growth observed with multiplicative noise, a noise law around the solution
+// of a differential equation. A capacity that is negative lets the solution
+// blow up, and is impossible.
+func ExampleNew_differentialEquation() {
+	growth := func(dydt []float64, t float64, y, p []float64) {
+		dydt[0] = p[0] * y[0] * (1 - y[0]/p[1])
+	}
+	op, err := forward.NewODE(growth, 2, []float64{0.5}, []float64{2, 4, 6, 8}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lik, err := likelihood.New(op, []float64{2.2, 6.9, 9.0, 10.3}, likelihood.LogNormal{Sigma: 0.1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, x := range [][]float64{{0.9, 10}, {0.5, 10}, {0.9, -1}} {
+		fmt.Printf("%.3f %.3f\n", lik.LogProb(x), lik.ScoreInput(nil, x))
+	}
+	// Output:
+	// -2.382 [-8.316 0.332]
+	// -79.378 [589.654 7.756]
+	// -Inf [0.000 0.000]
+}
+
+// cauchy is a noise law of one's own.
+type cauchy struct{}
+
+func (cauchy) Check(y []float64) error { return nil }
+
+func (cauchy) LogProbScore(score, y, f []float64) float64 {
+	p := -float64(len(y)) * math.Log(math.Pi)
+	for i := range y {
+		r := y[i] - f[i]
+		p -= math.Log1p(r * r)
+		score[i] = 2 * r / (1 + r*r)
+	}
+	return p
+}
+
+func (cauchy) Rand(dst, f []float64, src rand.Source) {
+	r := rand.New(src)
+	for i, v := range f {
+		dst[i] = v + math.Tan(math.Pi*(r.Float64()-0.5))
+	}
+}
+
+// A noise law of one's own is checked in its own test, and then used as any
+// other.
+func ExampleCheckNoise() {
+	fmt.Println(likelihood.CheckNoise(cauchy{}, []float64{-1, 0, 20}, nil))
+	lik, err := likelihood.New(decline{}, []float64{12, 7, 3}, cauchy{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%.4f\n", lik.LogProb([]float64{10, -0.3}))
+	// Output:
+	// <nil>
+	// -5.7368
 }

@@ -11,8 +11,10 @@ import (
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/floats/scalar"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/internal/rng"
 )
 
@@ -420,5 +422,78 @@ func TestShapePanics(t *testing.T) {
 			}()
 			f()
 		}()
+	}
+}
+
+// A failing integration is impossible, and so is data that cannot be drawn.
+func TestODEThatBlowsUp(t *testing.T) {
+	op, err := forward.NewODE(func(dydt []float64, _ float64, y, p []float64) { dydt[0] = p[0] * y[0] * y[0] }, 1,
+		[]float64{1}, []float64{0.5, 2}, nil) // y = 1/(1 - p t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(op, []float64{1.1, 1.7}, LogNormal{Sigma: 0.1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := distuv.LogNormal{Mu: -math.Log(1 - 0.1), Sigma: 0.1}.LogProb(1.1) + distuv.LogNormal{Mu: -math.Log(1 - 0.4), Sigma: 0.1}.LogProb(1.7)
+	if got := l.LogProb([]float64{0.2}); !scalar.EqualWithinAbs(got, want, 1e-6) {
+		t.Errorf("LogProb = %g, want %g", got, want)
+	}
+	score := []float64{1}
+	if p := l.LogProbScore(score, []float64{0.7}); !math.IsInf(p, -1) || score[0] != 0 {
+		t.Errorf("beyond the pole: log probability %g, score %g", p, score)
+	}
+	x := mat.NewDense(2, 1, []float64{0.2, 0.7})
+	if err := l.Simulate(mat.NewDense(2, 2, nil), x, nil); err == nil || !strings.Contains(err.Error(), "row 1 of x") {
+		t.Errorf("Simulate beyond the pole: error %v", err)
+	}
+	if raceEnabled {
+		return
+	}
+	at := []float64{0.2}
+	if n := testing.AllocsPerRun(20, func() { l.LogProbScore(score, at) }); n != 0 {
+		t.Errorf("LogProbScore allocates %g times", n)
+	}
+}
+
+func BenchmarkLogProbScore(b *testing.B) {
+	const m = 10000
+	identity, err := forward.NewFunc(m, m, func(dst, x []float64) { copy(dst, x) },
+		&forward.FuncOptions{VJP: func(dst, x, y []float64) { copy(dst, y) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, score := make([]float64, m), make([]float64, m)
+	for i := range x {
+		x[i] = 1 + float64(i%7)
+	}
+	normal, err := NewNormal(0.5)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bc := range []struct {
+		name  string
+		noise Noise
+	}{
+		{"Normal", normal},
+		{"StudentT", StudentT{Nu: 4, Scale: 1}},
+		{"Laplace", Laplace{Scale: 1}},
+		{"Poisson", Poisson{}},
+		{"BernoulliLogit", BernoulliLogit{}},
+		{"LogNormal", LogNormal{Sigma: 0.3}},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			y := make([]float64, m)
+			bc.noise.Rand(y, x, rng.New(1, 0))
+			l, err := New(identity, y, bc.noise)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l.LogProbScore(score, x)
+			}
+		})
 	}
 }

@@ -31,7 +31,7 @@ func (s StudentT) LogProbScore(score, y, f []float64) float64 {
 	p := float64(len(y)) * (a - b - math.Log(s.Nu*math.Pi)/2 - math.Log(s.Scale))
 	for i, v := range y {
 		r := (v - f[i]) / s.Scale
-		p -= (s.Nu + 1) / 2 * math.Log1p(r*r/s.Nu)
+		p -= (s.Nu + 1) / 2 * math.Log(1+r*r/s.Nu)
 		score[i] = (s.Nu + 1) * r / (s.Nu + r*r) / s.Scale
 	}
 	return p

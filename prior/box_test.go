@@ -26,6 +26,18 @@ func TestBox(t *testing.T) {
 	}
 }
 
+// A density without bounds gets the identity.
+func TestTransformOf(t *testing.T) {
+	x := []float64{0, 0}
+	if logDet := TransformOf(plane{}).Constrain(x, []float64{3, -4}); logDet != 0 || x[0] != 3 || x[1] != -4 {
+		t.Errorf("x = %v, log determinant %v, want [3 -4], 0", x, logDet)
+	}
+}
+
+type plane struct{}
+
+func (plane) Dim() int { return 2 }
+
 func TestBoxErrors(t *testing.T) {
 	for _, c := range []struct {
 		lower, upper []float64

@@ -138,7 +138,7 @@ func compareGradient(name string, grad []float64, f func(x []float64) float64, x
 // Adv. Eng. Software 4, 1982).
 func derivative(f func(float64) float64, x float64) (d, err float64) {
 	const (
-		n      = 12
+		n      = 16
 		shrink = 2
 	)
 	var a, b [n]float64

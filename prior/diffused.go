@@ -122,8 +122,8 @@ func (d *diffused) size() int {
 }
 
 // rows takes rows lo, ..., lo+r-1 of x into the coordinates of each group and
-// finds their logits.
-func (p *pass) rows(x *mat.Dense, lo, r int) {
+// finds their logits, if relative without what a group has in common.
+func (p *pass) rows(x *mat.Dense, lo, r int, relative bool) {
 	n := p.n
 	for i, g := range p.groups {
 		e := p.block(p.e, i, r)
@@ -132,6 +132,9 @@ func (p *pass) rows(x *mat.Dense, lo, r int) {
 		logit := p.logit[g.first:]
 		kernel.GemmEpilogue(false, true, r, k, n, 1, e, n, p.scaled[g.first*n:], n, 0, logit, p.k,
 			kernel.Epilogue[float64]{Bias: p.bias[g.first : g.first+k]})
+		if relative {
+			continue
+		}
 		inv := p.invVar[i*n : (i+1)*n]
 		for l := range r {
 			quad := 0.0
@@ -152,7 +155,7 @@ func (d *diffused) logProb(dst []float64, x *mat.Dense, alpha, sigma float64) {
 	p := d.start(alpha, sigma, *buf)
 	for lo := 0; lo < len(dst); lo += rowBlock {
 		r := min(rowBlock, len(dst)-lo)
-		p.rows(x, lo, r)
+		p.rows(x, lo, r, false)
 		kernel.LogSumExpRows(dst[lo:lo+r], r, d.k, p.logit, d.k)
 	}
 }
@@ -188,7 +191,7 @@ func (d *diffused) evaluate(dst, x, v *mat.Dense, alpha, sigma float64, what qua
 	rows, n := x.RawMatrix().Rows, d.n
 	for lo := 0; lo < rows; lo += rowBlock {
 		r := min(rowBlock, rows-lo)
-		p.rows(x, lo, r)
+		p.rows(x, lo, r, len(d.groups) == 1)
 		kernel.SoftmaxRows(r, d.k, p.resp, d.k, p.logit, d.k)
 		if what == scoreVJP {
 			p.pushforward(v, lo, r)
@@ -298,25 +301,26 @@ func (p *pass) addMeans(e []float64, f float64, w []float64, i, r int) {
 func (p *pass) emit(dst *mat.Dense, e []float64, i, lo, r int) {
 	n := p.n
 	inv := p.invVar[i*n : (i+1)*n]
+	v := p.groups[i].cov.v
 	for l := range r {
-		floats.Mul(e[l*n:(l+1)*n], inv)
+		row := e[l*n : (l+1)*n]
+		switch {
+		case v == nil && i == 0:
+			floats.MulTo(dst.RawRowView(lo+l), row, inv)
+		case v == nil:
+			floats.Mul(row, inv)
+			floats.Add(dst.RawRowView(lo+l), row)
+		default:
+			floats.Mul(row, inv)
+		}
 	}
-	raw := dst.RawMatrix()
-	to := raw.Data[lo*raw.Stride:]
+	if v == nil {
+		return
+	}
 	beta := 1.0
 	if i == 0 {
 		beta = 0
 	}
-	if v := p.groups[i].cov.v; v != nil {
-		kernel.Gemm(false, true, r, n, n, 1, e, n, v, n, beta, to, raw.Stride)
-		return
-	}
-	for l := range r {
-		row := to[l*raw.Stride:][:n]
-		if i == 0 {
-			copy(row, e[l*n:(l+1)*n])
-		} else {
-			floats.Add(row, e[l*n:(l+1)*n])
-		}
-	}
+	raw := dst.RawMatrix()
+	kernel.Gemm(false, true, r, n, n, 1, e, n, v, n, beta, raw.Data[lo*raw.Stride:], raw.Stride)
 }

@@ -53,12 +53,13 @@ func checkDiffused(t *testing.T, name string, d Diffusible, want Prior, alpha, s
 		if j := differ(s, score.RawRowView(i), 1e-10); j >= 0 {
 			t.Errorf("%s: score %v, want %v", name, score.RawRowView(i), s)
 		}
+		if i%16 > 0 {
+			continue
+		}
 		moved := make([]float64, n)
 		for j := range n {
-			if alpha > 0 {
-				if tweedie := (at[j] + sigma*sigma*s[j]) / alpha; !closeTo(mean.At(i, j), tweedie, 1e-9) {
-					t.Errorf("%s: denoised mean %v, by Tweedie's formula %v", name, mean.At(i, j), tweedie)
-				}
+			if tweedie := (at[j] + sigma*sigma*s[j]) / alpha; !closeTo(mean.At(i, j), tweedie, 1e-9) {
+				t.Errorf("%s: denoised mean %v, by Tweedie's formula %v", name, mean.At(i, j), tweedie)
 			}
 			diff, _ := derivative(func(h float64) float64 {
 				for l := range moved {

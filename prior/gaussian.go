@@ -36,7 +36,7 @@ type Gaussian struct {
 }
 
 var (
-	_ Normal        = (*Gaussian)(nil)
+	_ Prior         = (*Gaussian)(nil)
 	_ Diffusible    = (*Gaussian)(nil)
 	_ distmv.Rander = (*Gaussian)(nil)
 )

@@ -97,7 +97,7 @@ type GMRF struct {
 }
 
 var (
-	_ Normal        = (*GMRF)(nil)
+	_ Prior         = (*GMRF)(nil)
 	_ Diffusible    = (*GMRF)(nil)
 	_ distmv.Rander = (*GMRF)(nil)
 )

@@ -1,4 +1,3 @@
-// Package prior has densities to put on the unknown of an inverse problem.
 package prior
 
 import (
@@ -25,24 +24,6 @@ type Prior interface {
 	// Draw fills the rows of dst (r×n) with independent draws, one after the
 	// other from src. A nil src is freshly seeded.
 	Draw(dst *mat.Dense, src rand.Source)
-}
-
-// Normal is a Gaussian prior N(μ, S), however it is represented.
-type Normal interface {
-	Prior
-	// Mean stores μ in dst, which is allocated if nil, and returns it.
-	Mean(dst []float64) []float64
-	// Variance stores the diagonal of S in dst, which is allocated if nil,
-	// and returns it.
-	Variance(dst []float64) []float64
-	// LogDet returns log det S.
-	LogDet() float64
-	// MulPrecision sets the rows of dst (r×n) to S⁻¹x_i for the rows x_i of x
-	// (r×n). The destination may be x.
-	MulPrecision(dst, x *mat.Dense)
-	// MulCovariance sets the rows of dst (r×n) to S x_i for the rows x_i of x
-	// (r×n). The destination may be x.
-	MulCovariance(dst, x *mat.Dense)
 }
 
 // Diffusible is a prior whose diffused density, that of
@@ -81,8 +62,15 @@ func checkPoint(x []float64, n int) {
 	}
 }
 
+// scored is a Prior that may have no draws.
+type scored interface {
+	inverse.DifferentiableDensity
+	inverse.LogProbScorer
+	Dim() int
+}
+
 // scoreOf is ScoreInput in terms of LogProbScore.
-func scoreOf(p Prior, score, x []float64) []float64 {
+func scoreOf(p scored, score, x []float64) []float64 {
 	score = use(score, p.Dim())
 	p.LogProbScore(score, x)
 	return score

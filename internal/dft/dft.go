@@ -25,19 +25,16 @@ import (
 	"github.com/go-inverse/inverse/internal/par"
 )
 
-const (
-	// strip is the number of rows that a goroutine takes at a time, and of
-	// columns that are gathered and transformed together: a cache line of
-	// float64.
-	strip = 8
-	// serial is the number of grid points below which one goroutine does
-	// all, as waking others would take longer.
-	serial = 64 * 64
-)
+// pairs is the number of real sequences in a bundle: each lane has one as its
+// real and one as its imaginary part.
+const pairs = 2 * lanes
 
-// run calls pass.Do for the strips of n rows or columns of a grid.
-func run(n, points int, pass par.Body) {
-	strips := (n + strip - 1) / strip
+// serial is the number of grid points below which one goroutine does all, as
+// waking others would take longer.
+const serial = 64 * 64
+
+// run calls pass.Do for 0, ..., strips-1, for a grid of so many points.
+func run(strips, points int, pass par.Body) {
 	if points >= serial {
 		par.Run(strips, pass)
 		return
@@ -47,6 +44,12 @@ func run(n, points int, pass par.Body) {
 	}
 }
 
+// bundled reports whether so many sequences of length n are better transformed
+// in bundles of the given size than each by itself.
+func bundled(sequences, size, n int) bool {
+	return sequences >= size/2 || hasLargeFactor(n)
+}
+
 // FFT is the discrete Fourier transform of real grids.
 //
 // The spectrum of a real grid is Hermitian, so only its columns 0, ...,
@@ -54,12 +57,14 @@ func run(n, points int, pass par.Body) {
 //
 //	c[k,l] = Σ_ij x[i,j] exp(-2πi (k i/rows + l j/cols)),  l ≤ cols/2.
 type FFT struct {
-	rows, cols, half  int
-	row, column, pass sync.Pool // of *fourier.FFT, *complexStrip, *fftPass
+	rows, cols, half int
+	row, col         *plan     // nil where bundles are not worth it
+	rowFFT, colFFT   sync.Pool // of *fourier.FFT and *column, used instead
+	pass             sync.Pool // of *fftPass
 }
 
-// complexStrip is the workspace of the column pass.
-type complexStrip struct {
+// A column is a single sequence and its transform.
+type column struct {
 	fft *fourier.CmplxFFT
 	buf []complex128
 }
@@ -69,10 +74,14 @@ type complexStrip struct {
 func NewFFT(rows, cols int) *FFT {
 	checkGrid(rows, cols)
 	t := &FFT{rows: rows, cols: cols, half: cols/2 + 1}
-	t.row.New = func() any { return fourier.NewFFT(cols) }
-	t.column.New = func() any {
-		return &complexStrip{fft: fourier.NewCmplxFFT(rows), buf: make([]complex128, rows*strip)}
+	if bundled(rows, pairs, cols) {
+		t.row = newPlan(cols)
 	}
+	if bundled(t.half, lanes, rows) {
+		t.col = newPlan(rows)
+	}
+	t.rowFFT.New = func() any { return fourier.NewFFT(cols) }
+	t.colFFT.New = func() any { return &column{fourier.NewCmplxFFT(rows), make([]complex128, rows)} }
 	t.pass.New = func() any { return &fftPass{t: t} }
 	return t
 }
@@ -133,34 +142,130 @@ const (
 )
 
 func (t *FFT) run(kind fftKind, c []complex128, x []float64) {
-	n := t.rows
+	strips := (t.rows + pairs - 1) / pairs
 	if kind == columnsForward || kind == columnsInverse {
 		if t.rows == 1 {
 			return
 		}
-		n = t.half
+		strips = (t.half + lanes - 1) / lanes
 	}
 	p := t.pass.Get().(*fftPass)
 	p.kind, p.c, p.x = kind, c, x
-	run(n, t.rows*t.cols, p)
+	run(strips, t.rows*t.cols, p)
 	p.c, p.x = nil, nil
 	t.pass.Put(p)
 }
 
 // Do does strip k of the pass.
 func (p *fftPass) Do(k int) {
-	lo := k * strip
+	t := p.t
 	switch p.kind {
 	case rowsForward, rowsInverse:
-		p.doRows(lo, min(lo+strip, p.t.rows))
+		lo, hi := k*pairs, min((k+1)*pairs, t.rows)
+		switch {
+		case t.row == nil:
+			p.singleRows(lo, hi)
+		case p.kind == rowsForward:
+			p.analyseRows(lo, hi)
+		default:
+			p.synthesiseRows(lo, hi)
+		}
 	default:
-		p.doColumns(lo, min(lo+strip, p.t.half))
+		lo, hi := k*lanes, min((k+1)*lanes, t.half)
+		if t.col == nil {
+			p.singleColumns(lo, hi)
+		} else {
+			p.transformColumns(lo, hi)
+		}
 	}
 }
 
-func (p *fftPass) doRows(lo, hi int) {
+// analyseRows transforms rows [lo, hi), two in a lane: with z = a + ib,
+// A[k] = (Z[k] + conj Z[n-k])/2 and B[k] = (Z[k] - conj Z[n-k])/2i.
+func (p *fftPass) analyseRows(lo, hi int) {
 	t := p.t
-	fft := t.row.Get().(*fourier.FFT)
+	w := t.row.get()
+	gatherRows(w.x, p.x[lo*t.cols:hi*t.cols])
+	z := t.row.transform(w.x, w.scratch)
+	for k := range t.half {
+		u, v := &z[k], &z[(t.cols-k)%t.cols]
+		for i := range min(lanes, hi-lo) {
+			p.c[(lo+i)*t.half+k] = complex((u.re[i]+v.re[i])/2, (u.im[i]-v.im[i])/2)
+		}
+		for i := range max(0, hi-lo-lanes) {
+			p.c[(lo+lanes+i)*t.half+k] = complex((u.im[i]+v.im[i])/2, (v.re[i]-u.re[i])/2)
+		}
+	}
+	t.row.put(w)
+}
+
+// synthesiseRows does the inverse of analyseRows.
+func (p *fftPass) synthesiseRows(lo, hi int) {
+	t := p.t
+	w := t.row.get()
+	scale := 1 / float64(t.rows*t.cols)
+	// Real and imaginary parts are exchanged, for the inverse transform.
+	for k := range t.half {
+		u, v := &w.x[k], &w.x[(t.cols-k)%t.cols]
+		for i := range lanes {
+			var a, b complex128
+			if lo+i < hi {
+				a = p.c[(lo+i)*t.half+k]
+			}
+			if lo+lanes+i < hi {
+				b = p.c[(lo+lanes+i)*t.half+k]
+			}
+			if u == v {
+				u.im[i], u.re[i] = scale*real(a), scale*real(b)
+				continue
+			}
+			u.im[i], u.re[i] = scale*(real(a)-imag(b)), scale*(imag(a)+real(b))
+			v.im[i], v.re[i] = scale*(real(a)+imag(b)), scale*(real(b)-imag(a))
+		}
+	}
+	z := t.row.transform(w.x, w.scratch)
+	for j := range z {
+		z[j].re, z[j].im = z[j].im, z[j].re
+	}
+	scatterRows(p.x[lo*t.cols:hi*t.cols], z)
+	t.row.put(w)
+}
+
+// transformColumns transforms columns [lo, hi) of the spectrum.
+func (p *fftPass) transformColumns(lo, hi int) {
+	t := p.t
+	w := t.col.get()
+	inverse := p.kind == columnsInverse
+	if hi-lo < lanes {
+		clear(w.x)
+	}
+	for j := range t.rows {
+		b := &w.x[j]
+		for i, v := range p.c[j*t.half+lo : j*t.half+hi] {
+			if inverse {
+				v = complex(imag(v), real(v))
+			}
+			b.re[i], b.im[i] = real(v), imag(v)
+		}
+	}
+	z := t.col.transform(w.x, w.scratch)
+	for j := range t.rows {
+		b := &z[j]
+		row := p.c[j*t.half+lo : j*t.half+hi]
+		for i := range row {
+			if inverse {
+				row[i] = complex(b.im[i], b.re[i])
+			} else {
+				row[i] = complex(b.re[i], b.im[i])
+			}
+		}
+	}
+	t.col.put(w)
+}
+
+func (p *fftPass) singleRows(lo, hi int) {
+	t := p.t
+	fft := t.rowFFT.Get().(*fourier.FFT)
 	scale := 1 / float64(t.rows*t.cols)
 	for i := lo; i < hi; i++ {
 		x, c := p.x[i*t.cols:(i+1)*t.cols], p.c[i*t.half:(i+1)*t.half]
@@ -173,32 +278,26 @@ func (p *fftPass) doRows(lo, hi int) {
 			x[j] *= scale
 		}
 	}
-	t.row.Put(fft)
+	t.rowFFT.Put(fft)
 }
 
-func (p *fftPass) doColumns(lo, hi int) {
+func (p *fftPass) singleColumns(lo, hi int) {
 	t := p.t
-	w := t.column.Get().(*complexStrip)
-	for i := range t.rows {
-		for j, v := range p.c[i*t.half+lo : i*t.half+hi] {
-			w.buf[j*t.rows+i] = v
+	w := t.colFFT.Get().(*column)
+	for j := lo; j < hi; j++ {
+		for i := range w.buf {
+			w.buf[i] = p.c[i*t.half+j]
 		}
-	}
-	for j := range hi - lo {
-		col := w.buf[j*t.rows : (j+1)*t.rows]
 		if p.kind == columnsForward {
-			w.fft.Coefficients(col, col)
+			w.fft.Coefficients(w.buf, w.buf)
 		} else {
-			w.fft.Sequence(col, col)
+			w.fft.Sequence(w.buf, w.buf)
+		}
+		for i, v := range w.buf {
+			p.c[i*t.half+j] = v
 		}
 	}
-	for i := range t.rows {
-		row := p.c[i*t.half+lo : i*t.half+hi]
-		for j := range row {
-			row[j] = w.buf[j*t.rows+i]
-		}
-	}
-	t.column.Put(w)
+	t.colFFT.Put(w)
 }
 
 // GoodSize returns the smallest even number that is at least n and has no

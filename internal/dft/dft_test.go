@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 
 var shapes = [][2]int{
 	{1, 1}, {1, 2}, {2, 1}, {1, 3}, {3, 1}, {2, 2}, {1, 8}, {8, 1}, {3, 5}, {4, 6},
-	{7, 11}, {16, 9}, {9, 16}, {13, 17}, {1, 97}, {97, 1}, {15, 20}, {20, 23},
+	{7, 11}, {16, 9}, {9, 16}, {13, 17}, {1, 97}, {97, 1}, {15, 20}, {20, 23}, {17, 40}, {25, 24}, {37, 9}, {1, 101}, {41, 1},
 }
 
 func randomGrid(n int) []float64 {
@@ -126,6 +127,47 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
+// Strips of a grid are transformed by several goroutines; the bits are those of
+// one.
+func TestBitsDoNotDependOnGOMAXPROCS(t *testing.T) {
+	const rows, cols = 150, 74
+	x := randomGrid(rows * cols)
+	var want []float64
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2, 5} {
+		runtime.GOMAXPROCS(procs)
+		fft, dct := NewFFT(rows, cols), NewDCT(rows, cols)
+		c, got := make([]complex128, rows*(cols/2+1)), make([]float64, 2*rows*cols)
+		fft.Forward(c, x)
+		fft.Inverse(got[:rows*cols], c)
+		dct.Forward(got[rows*cols:], x)
+		if want == nil {
+			want = got
+		}
+		if !floats.Equal(got, want) {
+			t.Errorf("GOMAXPROCS %d gives other bits", procs)
+		}
+	}
+}
+
+func TestTransformsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool drop what it holds")
+	}
+	const rows, cols = 70, 66
+	x, c := randomGrid(rows*cols), make([]complex128, rows*(cols/2+1))
+	fft, dct, dst := NewFFT(rows, cols), NewDCT(rows, cols), NewDST(rows, cols)
+	if allocs := testing.AllocsPerRun(20, func() {
+		fft.Forward(c, x)
+		fft.Inverse(x, c)
+		dct.Forward(x, x)
+		dct.Inverse(x, x)
+		dst.Transform(x, x)
+	}); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
 func TestGoodSize(t *testing.T) {
 	smooth := func(n int) bool {
 		for _, p := range []int{2, 3, 5} {
@@ -177,6 +219,14 @@ func BenchmarkTransforms(b *testing.B) {
 			for b.Loop() {
 				t.Forward(c, x)
 				t.Inverse(x, c)
+			}
+		})
+		b.Run(fmt.Sprintf("DST/%d", n), func(b *testing.B) {
+			t := NewDST(n, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				t.Transform(x, x)
+				t.Transform(x, x)
 			}
 		})
 		b.Run(fmt.Sprintf("DCT/%d", n), func(b *testing.B) {

@@ -21,7 +21,7 @@ type DCT struct{ separable }
 // is not positive.
 func NewDCT(rows, cols int) *DCT {
 	t := new(DCT)
-	t.init(rows, cols, newCosine)
+	t.init(rows, cols, newCosine, newCosines)
 	return t
 }
 
@@ -43,37 +43,51 @@ type DST struct{ separable }
 // is not positive.
 func NewDST(rows, cols int) *DST {
 	t := new(DST)
-	t.init(rows, cols, newSine)
+	t.init(rows, cols, newSine, newSines)
 	return t
 }
 
 // Transform sets the grid dst to the DST-I of src. They may be the same slice.
 func (t *DST) Transform(dst, src []float64) { t.transform(dst, src, false) }
 
-// A line is a one-dimensional transform in place.
+// A line is a one-dimensional transform of one sequence in place.
 type line interface {
 	transform(x []float64, inverse bool)
 }
 
-// separable applies a line to the rows and another one to the columns.
-type separable struct {
-	rows, cols        int
-	row, column, pass sync.Pool // of line, *realStrip, *linePass
+// lines is a one-dimensional transform of bundles of real sequences, two in a
+// lane.
+type lines interface {
+	get() *bundle
+	put(b *bundle)
+	transform(b *bundle, inverse bool) // of the front of b.x, in place
 }
 
-// realStrip is the workspace of the column pass.
-type realStrip struct {
+// separable applies a one-dimensional transform to the rows and to the columns.
+type separable struct {
+	rows, cols      int
+	row, col        lines     // nil where bundles are not worth it
+	rowLine, column sync.Pool // of line and *realColumn, used instead
+	pass            sync.Pool // of *linePass
+}
+
+// A realColumn is a single sequence and its transform.
+type realColumn struct {
 	line line
 	buf  []float64
 }
 
-func (t *separable) init(rows, cols int, newLine func(n int) line) {
+func (t *separable) init(rows, cols int, newLine func(n int) line, newLines func(n int) lines) {
 	checkGrid(rows, cols)
 	t.rows, t.cols = rows, cols
-	t.row.New = func() any { return newLine(cols) }
-	t.column.New = func() any {
-		return &realStrip{line: newLine(rows), buf: make([]float64, rows*strip)}
+	if bundled(rows, pairs, cols) {
+		t.row = newLines(cols)
 	}
+	if bundled(cols, pairs, rows) {
+		t.col = newLines(rows)
+	}
+	t.rowLine.New = func() any { return newLine(cols) }
+	t.column.New = func() any { return &realColumn{newLine(rows), make([]float64, rows)} }
 	t.pass.New = func() any { return &linePass{t: t} }
 }
 
@@ -89,11 +103,11 @@ func (t *separable) transform(dst, src []float64, inverse bool) {
 	p.x, p.inverse = dst, inverse
 	if t.cols > 1 {
 		p.columns = false
-		run(t.rows, t.rows*t.cols, p)
+		run((t.rows+pairs-1)/pairs, t.rows*t.cols, p)
 	}
 	if t.rows > 1 {
 		p.columns = true
-		run(t.cols, t.rows*t.cols, p)
+		run((t.cols+pairs-1)/pairs, t.rows*t.cols, p)
 	}
 	p.x = nil
 	t.pass.Put(p)
@@ -108,43 +122,55 @@ type linePass struct {
 
 // Do does strip k of the pass.
 func (p *linePass) Do(k int) {
-	if p.columns {
-		p.doColumns(k*strip, min((k+1)*strip, p.t.cols))
-	} else {
-		p.doRows(k*strip, min((k+1)*strip, p.t.rows))
+	t := p.t
+	lo, hi := k*pairs, (k+1)*pairs
+	switch {
+	case p.columns && t.col != nil:
+		hi = min(hi, t.cols)
+		b := t.col.get()
+		gatherColumns(b.x[:t.rows], p.x, t.cols, lo, hi)
+		t.col.transform(b, p.inverse)
+		scatterColumns(p.x, b.x[:t.rows], t.cols, lo, hi)
+		t.col.put(b)
+	case p.columns:
+		p.singleColumns(lo, min(hi, t.cols))
+	case t.row != nil:
+		rows := p.x[lo*t.cols : min(hi, t.rows)*t.cols]
+		b := t.row.get()
+		gatherRows(b.x[:t.cols], rows)
+		t.row.transform(b, p.inverse)
+		scatterRows(rows, b.x[:t.cols])
+		t.row.put(b)
+	default:
+		p.singleRows(lo, min(hi, t.rows))
 	}
 }
 
-func (p *linePass) doRows(lo, hi int) {
+func (p *linePass) singleRows(lo, hi int) {
 	t := p.t
-	l := t.row.Get().(line)
+	l := t.rowLine.Get().(line)
 	for i := lo; i < hi; i++ {
 		l.transform(p.x[i*t.cols:(i+1)*t.cols], p.inverse)
 	}
-	t.row.Put(l)
+	t.rowLine.Put(l)
 }
 
-func (p *linePass) doColumns(lo, hi int) {
+func (p *linePass) singleColumns(lo, hi int) {
 	t := p.t
-	w := t.column.Get().(*realStrip)
-	for i := range t.rows {
-		for j, v := range p.x[i*t.cols+lo : i*t.cols+hi] {
-			w.buf[j*t.rows+i] = v
+	w := t.column.Get().(*realColumn)
+	for j := lo; j < hi; j++ {
+		for i := range w.buf {
+			w.buf[i] = p.x[i*t.cols+j]
 		}
-	}
-	for j := range hi - lo {
-		w.line.transform(w.buf[j*t.rows:(j+1)*t.rows], p.inverse)
-	}
-	for i := range t.rows {
-		row := p.x[i*t.cols+lo : i*t.cols+hi]
-		for j := range row {
-			row[j] = w.buf[j*t.rows+i]
+		w.line.transform(w.buf, p.inverse)
+		for i, v := range w.buf {
+			p.x[i*t.cols+j] = v
 		}
 	}
 	t.column.Put(w)
 }
 
-// cosine is the DCT-II and III of length n > 1 by a quarter-wave transform,
+// cosine is the DCT-II and III of one sequence of length n > 1 by a quarter-wave transform,
 // whose synthesis is 4 Σ_i x[i] cos(π k (2i+1)/(2n)) and whose analysis is
 // x[0] + 2 Σ_k c[k] cos(π k (2i+1)/(2n)).
 type cosine struct{ fft *fourier.QuarterWaveFFT }
@@ -170,7 +196,7 @@ func scale(x []float64, first, rest float64) {
 	}
 }
 
-// sine is the DST-I of length n > 1; gonum's is 2 Σ_i x[i] sin(π (k+1)(i+1)/(n+1)).
+// sine is the DST-I of one sequence of length n > 1; gonum's is 2 Σ_i x[i] sin(π (k+1)(i+1)/(n+1)).
 type sine struct{ fft *fourier.DST }
 
 func newSine(n int) line { return sine{fourier.NewDST(n)} }
@@ -179,4 +205,129 @@ func (s sine) transform(x []float64, _ bool) {
 	s.fft.Transform(x, x)
 	c := math.Sqrt(1 / (2 * float64(len(x)+1)))
 	scale(x, c, c)
+}
+
+// cosines is the DCT-II and III of length n > 1 of bundles, by a transform of
+// the same length: Makhoul, A fast cosine transform in one and two dimensions
+// (1980). With v = x[0], x[2], ..., x[3], x[1], of transform V, and
+// w = exp(-πi k/2n),
+//
+//	Σ_i x[i] cos(π k (2i+1)/(2n)) = Re w V[k],
+//
+// and the value at n-k is -Im w V[k], which the inverse solves for V.
+type cosines struct {
+	*plan
+	w []complex128 // exp(πi k/2n)
+}
+
+func newCosines(n int) lines {
+	c := &cosines{plan: newPlan(n)}
+	for k := range n/2 + 1 {
+		sin, cos := math.Sincos(math.Pi * float64(k) / float64(2*n))
+		c.w = append(c.w, complex(cos, sin))
+	}
+	return c
+}
+
+func (c *cosines) transform(b *bundle, inverse bool) {
+	if inverse {
+		c.synthesise(b)
+	} else {
+		c.analyse(b)
+	}
+}
+
+func (c *cosines) analyse(b *bundle) {
+	n := c.n
+	v := b.scratch[:n]
+	for i := range n {
+		v[fold(i, n)] = b.x[i]
+	}
+	z := c.plan.transform(v, b.scratch[n:])
+	first, rest := math.Sqrt(1/float64(n)), math.Sqrt(1/float64(2*n))
+	out := b.x
+	for k, w := range c.w {
+		cos, sin := rest*real(w), rest*imag(w)
+		u, v := z[k], z[(n-k)%n]
+		p, q := &out[k], &out[(n-k)%n]
+		if k == 0 {
+			for i := range lanes {
+				p.re[i], p.im[i] = first*u.re[i], first*u.im[i]
+			}
+			continue
+		}
+		for i := range lanes {
+			// Twice the transforms of the real and of the imaginary part.
+			ar, ai := u.re[i]+v.re[i], u.im[i]-v.im[i]
+			br, bi := u.im[i]+v.im[i], v.re[i]-u.re[i]
+			p.re[i], p.im[i] = cos*ar+sin*ai, cos*br+sin*bi
+			q.re[i], q.im[i] = sin*ar-cos*ai, sin*br-cos*bi
+		}
+	}
+}
+
+func (c *cosines) synthesise(b *bundle) {
+	n := c.n
+	first, rest := math.Sqrt(1/float64(n)), math.Sqrt(1/float64(2*n))
+	z := b.scratch[:n]
+	for k, w := range c.w {
+		cos, sin := rest*real(w), rest*imag(w)
+		p, q := b.x[k], b.x[(n-k)%n]
+		u, v := &z[k], &z[(n-k)%n]
+		// Real and imaginary parts are exchanged, for the inverse transform.
+		if k == 0 {
+			for i := range lanes {
+				u.im[i], u.re[i] = first*p.re[i], first*p.im[i]
+			}
+			continue
+		}
+		for i := range lanes {
+			ar, ai := cos*p.re[i]+sin*q.re[i], sin*p.re[i]-cos*q.re[i]
+			br, bi := cos*p.im[i]+sin*q.im[i], sin*p.im[i]-cos*q.im[i]
+			v.im[i], v.re[i] = ar+bi, br-ai
+			u.im[i], u.re[i] = ar-bi, br+ai
+		}
+	}
+	z = c.plan.transform(z, b.scratch[n:])
+	for i := range n {
+		v := &z[fold(i, n)]
+		b.x[i].re, b.x[i].im = v.im, v.re
+	}
+}
+
+// fold returns where element i of n goes in x[0], x[2], ..., x[3], x[1].
+func fold(i, n int) int {
+	if i%2 == 0 {
+		return i / 2
+	}
+	return n - 1 - i/2
+}
+
+// sines is the DST-I of length n > 1 of bundles, by the transform of the odd
+// sequence 0, x[0], ..., x[n-1], 0, -x[n-1], ..., -x[0], which is
+//
+//	-2i Σ_i x[i] sin(π (k+1)(i+1)/(n+1))   at k+1.
+type sines struct{ *plan } // of length 2n+2
+
+func newSines(n int) lines { return sines{newPlan(2*n + 2)} }
+
+func (s sines) transform(b *bundle, _ bool) {
+	n := s.n/2 - 1
+	v := b.scratch[:s.n]
+	v[0], v[n+1] = block{}, block{}
+	for j, x := range b.x[:n] {
+		v[j+1] = x
+		for i := range lanes {
+			x.re[i], x.im[i] = -x.re[i], -x.im[i]
+		}
+		v[2*n+1-j] = x
+	}
+	z := s.plan.transform(v, b.scratch[s.n:])
+	c := math.Sqrt(1 / (2 * float64(n+1)))
+	for k := range n {
+		p, u := &b.x[k], &z[k+1]
+		for i := range lanes {
+			p.re[i], p.im[i] = -c*u.im[i], c*u.re[i]
+		}
+	}
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package dft
+
+const raceEnabled = true
