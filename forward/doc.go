@@ -32,6 +32,20 @@
 // ([NewODE]) or of an elliptic one ([NewDarcy]) as a function of parameters,
 // phase retrieval ([NewPhase]), and any Go function ([NewFunc]).
 //
+// # Inversion
+//
+// [CGLS], [LSQR] and [Landweber] invert any linear operator, and report each
+// iterate, so that one sees the error fall and rise again (semi-convergence).
+// [TSVD] and [Tikhonov] use a singular value decomposition, [GeneralTikhonov]
+// any penalty ‖L x‖². The discrepancy principle, generalised cross-validation
+// or the L-curve choose the parameter:
+//
+//	inv, err := forward.CGLS(ctx, blur, y, &forward.IterOptions{Noise: sigma * math.Sqrt(m)})
+//	fmt.Println(inv.Stop, inv.Param, inv.Residual)
+//
+// [Deriv2], [Shaw], [Phillips], [Gravity], [Baart] and [Foxgood] are problems
+// to try methods on.
+//
 // # One's own operators
 //
 // Any type with the methods of [inverse.Operator] will do. [CheckAdjoint] and

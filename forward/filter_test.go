@@ -125,9 +125,7 @@ func TestTikhonovIsTheNormalEquations(t *testing.T) {
 				}
 				inv, err := GeneralTikhonov(background, denseOf(t, a), denseOf(t, l), y, o)
 				check("GeneralTikhonov", 1e-8, inv, err)
-				p, _ := l.Dims()
-				s := &damped{a: denseOf(t, a), l: denseOf(t, l), m: m, p: p, n: n}
-				inv, err = s.solve(background, y, lambda, nil)
+				inv, err = (&penalised{denseOf(t, a), denseOf(t, l), y}).solve(background, lambda, nil)
 				check("matrix-free", 1e-5, inv, err)
 			}
 		}
@@ -143,8 +141,7 @@ func TestDiscrepancyPrinciple(t *testing.T) {
 		"GeneralTikhonov": func() (*Inversion, error) { return GeneralTikhonov(background, a, l, y, o) },
 		"TSVD":            func() (*Inversion, error) { return TSVD(a, y, o) },
 		"matrix-free": func() (*Inversion, error) {
-			s := &damped{a: a, l: l, m: 70, p: 68, n: 70}
-			return s.discrepancy(background, y, 1.01*noise)
+			return (&penalised{a, l, y}).discrepancy(background, 1.01*noise)
 		},
 	} {
 		inv, err := f()
@@ -177,6 +174,41 @@ func TestDiscrepancyPrinciple(t *testing.T) {
 		if e := floats.Distance(inv.X, truth, 2) / floats.Norm(truth, 2); e > 0.2 {
 			t.Errorf("%s: error %.3f", name, e)
 		}
+	}
+}
+
+// Above the limit for matrices the same problem is solved without them.
+func TestLargeGeneralTikhonov(t *testing.T) {
+	const n = denseLimit + 40
+	a := must[inverse.Spectral](t)(NewIntegral(n, 1./n))
+	// First differences are the inverse of a running sum.
+	l := must[inverse.Linear](t)(NewConv1D(n, []float64{1, -1}, &Conv1DOptions{Boundary: Reflect}))
+	truth := make([]float64, n)
+	for i := range truth {
+		truth[i] = math.Cos(3 * float64(i) / n)
+	}
+	y, e := applyRow(a, truth), randomVector(n, 20)
+	const noise = 0.05
+	floats.AddScaled(y, noise/floats.Norm(e, 2), e)
+	inv, err := GeneralTikhonov(background, a, l, y, &FilterOptions{Noise: noise})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := floats.Distance(applyRow(a, inv.X), y, 2) / noise; inv.Stop != StopRule || got > 1.01 || got < 1.008 {
+		t.Errorf("stopped by %v with a residual of %.5f of the noise, want 1.01", inv.Stop, got)
+	}
+	// The gradient Aᵀ(Ax - y) + λ²LᵀLx vanishes.
+	gradient, penalty := mat.NewDense(1, n, nil), mat.NewDense(1, n, nil)
+	a.Adjoint(gradient, mat.NewDense(1, n, floats.SubTo(make([]float64, n), applyRow(a, inv.X), y)))
+	l.Adjoint(penalty, mat.NewDense(1, n, applyRow(l, inv.X)))
+	penalty.Scale(inv.Param*inv.Param, penalty)
+	size := mat.Norm(penalty, 2)
+	gradient.Add(gradient, penalty)
+	if left := mat.Norm(gradient, 2); left > 1e-6*size {
+		t.Errorf("gradient %g of a penalty of %g", left, size)
+	}
+	if d := floats.Distance(inv.X, truth, 2) / floats.Norm(truth, 2); d > 0.05 {
+		t.Errorf("relative error %.3f", d)
 	}
 }
 

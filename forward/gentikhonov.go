@@ -2,8 +2,10 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -34,7 +36,7 @@ func GeneralTikhonov(ctx context.Context, a, l inverse.Linear, y []float64, o *F
 	if o == nil {
 		o = &FilterOptions{}
 	}
-	m, n, err := checkData(method, a, y)
+	_, n, err := checkData(method, a, y)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +45,9 @@ func GeneralTikhonov(ctx context.Context, a, l inverse.Linear, y []float64, o *F
 		return nil, err
 	}
 	if l == nil {
-		l = eye(n)
+		if l, err = NewIdentity(n); err != nil {
+			return nil, err
+		}
 	}
 	p, ln := l.Dims()
 	if p < 1 || ln != n {
@@ -66,17 +70,16 @@ func GeneralTikhonov(ctx context.Context, a, l inverse.Linear, y []float64, o *F
 		return f.inversion(x.RawVector().Data, lambda, stop), nil
 	}
 
-	s := &damped{a: a, l: l, m: m, p: p, n: n}
+	s := &penalised{a, l, y}
 	switch rule {
 	case DefaultRule:
-		inv, err := s.solve(ctx, y, o.Param, nil)
+		inv, err := s.solve(ctx, o.Param, nil)
 		if err != nil {
 			return nil, err
 		}
-		inv.Stop = StopFixed
-		return inv, nil
+		return inv.stopped(StopFixed), nil
 	case Discrepancy:
-		return s.discrepancy(ctx, y, eta*o.Noise)
+		return s.discrepancy(ctx, eta*o.Noise)
 	}
 	return nil, fmt.Errorf("forward: %s: Rule is %v, which needs at most %d unknowns: the operator has %d; give Param or Noise", method, rule, denseLimit, n)
 }
@@ -150,68 +153,46 @@ func transpose(a inverse.Linear) *mat.Dense {
 	return at
 }
 
-// eye is the identity on Rⁿ.
-type eye int
-
-func (e eye) Dims() (m, n int)          { return int(e), int(e) }
-func (e eye) Apply(dst, x *mat.Dense)   { dst.Copy(x) }
-func (e eye) Adjoint(dst, y *mat.Dense) { dst.Copy(y) }
-
-// damped is the operator [A; λL] on one row.
-type damped struct {
-	a, l    inverse.Linear
-	m, p, n int
-	lambda  float64
+// penalised is Tikhonov's problem without matrices.
+type penalised struct {
+	a, l inverse.Linear
+	y    []float64
 }
 
-func (s *damped) Dims() (m, n int) { return s.m + s.p, s.n }
-
-func (s *damped) Apply(dst, x *mat.Dense) {
-	top, bottom := s.split(dst)
-	s.a.Apply(top, x)
-	s.l.Apply(bottom, x)
-	bottom.Scale(s.lambda, bottom)
-}
-
-func (s *damped) Adjoint(dst, y *mat.Dense) {
-	top, bottom := s.split(y)
-	lty := mat.NewDense(1, s.n, nil)
-	s.a.Adjoint(dst, top)
-	s.l.Adjoint(lty, bottom)
-	floats.AddScaled(dst.RawRowView(0), s.lambda, lty.RawRowView(0))
-}
-
-func (s *damped) split(y *mat.Dense) (top, bottom *mat.Dense) {
-	return y.Slice(0, 1, 0, s.m).(*mat.Dense), y.Slice(0, 1, s.m, s.m+s.p).(*mat.Dense)
-}
-
-// solve minimises ‖A x - y‖² + λ²‖L x‖², starting at x0.
-func (s *damped) solve(ctx context.Context, y []float64, lambda float64, x0 []float64) (*Inversion, error) {
-	s.lambda = lambda
-	inv, err := CGLS(ctx, s, append(append(make([]float64, 0, s.m+s.p), y...), make([]float64, s.p)...),
-		&IterOptions{X0: x0, MaxIter: max(500, 2*s.n), Tol: 1e-10})
+// solve minimises ‖A x - y‖² + λ²‖L x‖², starting at x0. It stops by
+// StopConverged or StopLimit.
+func (p *penalised) solve(ctx context.Context, lambda float64, x0 []float64) (*Inversion, error) {
+	weighted, err := Scale(lambda, p.l)
 	if err != nil {
 		return nil, err
 	}
-	r := mat.NewDense(1, s.m+s.p, nil)
-	s.Apply(r, mat.NewDense(1, s.n, inv.X))
-	top, bottom := s.split(r)
-	inv.Residual = floats.Distance(top.RawRowView(0), y, 2)
-	inv.Norm = mat.Norm(bottom, 2) / lambda
+	both, err := Stack(p.a, weighted)
+	if err != nil {
+		return nil, err
+	}
+	m, n := both.Dims()
+	inv, err := CGLS(ctx, both.(inverse.Linear), append(slices.Clone(p.y), make([]float64, m-len(p.y))...),
+		&IterOptions{X0: x0, MaxIter: 5000, Tol: 1e-10})
+	if err != nil {
+		return nil, err
+	}
+	r := make([]float64, m)
+	both.Apply(mat.NewDense(1, m, r), mat.NewDense(1, n, inv.X))
+	inv.Residual = floats.Distance(r[:len(p.y)], p.y, 2)
+	inv.Norm = floats.Norm(r[len(p.y):], 2) / lambda
 	inv.Param = lambda
 	return inv, nil
 }
 
 // discrepancy finds λ with ‖A x - y‖ = want, by bisection of log λ from a
 // bracket about ‖A‖/‖L‖, each solution starting from the one before it.
-func (s *damped) discrepancy(ctx context.Context, y []float64, want float64) (*Inversion, error) {
-	const method = "GeneralTikhonov"
-	na, nl := operatorNorm(s.a, 10), operatorNorm(s.l, 10)
+func (p *penalised) discrepancy(ctx context.Context, want float64) (*Inversion, error) {
+	na, nl := operatorNorm(p.a, 10), operatorNorm(p.l, 10)
 	if na == 0 || nl == 0 {
-		return nil, fmt.Errorf("forward: %s: the operator or L is zero", method)
+		return nil, errors.New("forward: GeneralTikhonov: the operator or L is zero")
 	}
 	lambda := na / nl
-	inv, err := s.solve(ctx, y, lambda, nil)
+	inv, err := p.solve(ctx, lambda, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -230,29 +211,31 @@ func (s *damped) discrepancy(ctx context.Context, y []float64, want float64) (*I
 		}
 		if step == 12 {
 			if weak > 0 {
-				inv.Stop = StopBound
-				return inv, nil
+				return inv.stopped(StopBound), nil
 			}
-			return nil, unreachable(method, inv.Residual, want)
+			return nil, unreachable("GeneralTikhonov", inv.Residual, want)
 		}
-		if inv, err = s.solve(ctx, y, lambda, inv.X); err != nil {
+		if inv, err = p.solve(ctx, lambda, inv.X); err != nil {
 			return nil, err
 		}
 	}
 	for range 60 {
-		lambda = math.Sqrt(weak) * math.Sqrt(strong)
-		if inv, err = s.solve(ctx, y, lambda, inv.X); err != nil {
+		if inv, err = p.solve(ctx, math.Sqrt(weak)*math.Sqrt(strong), inv.X); err != nil {
 			return nil, err
 		}
-		if inv.Residual <= want && inv.Residual >= (1-1e-3)*want {
+		if inv.Residual > want {
+			strong = inv.Param
+		} else if weak = inv.Param; inv.Residual >= (1-1e-3)*want {
 			break
 		}
-		if inv.Residual <= want {
-			weak = lambda
-		} else {
-			strong = lambda
-		}
 	}
-	inv.Stop = StopRule
-	return inv, nil
+	return inv.stopped(StopRule), nil
+}
+
+// stopped sets the reason of an inner solution that has converged.
+func (inv *Inversion) stopped(why Stop) *Inversion {
+	if inv.Stop == StopConverged {
+		inv.Stop = why
+	}
+	return inv
 }

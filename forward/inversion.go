@@ -101,7 +101,7 @@ type IterOptions struct {
 	X0 []float64
 	// MaxIter limits the iterations. If 0, it is 100.
 	MaxIter int
-	// Tol ends the iteration when ‖Aᵀr‖ ≤ Tol ‖Aᵀr₀‖ or ‖r‖ ≤ Tol ‖y‖, where
+	// Tol ends the iteration when ‖Aᵀr‖ ≤ Tol ‖Aᵀy‖ or ‖r‖ ≤ Tol ‖y‖, where
 	// r = y - A x. If 0, it is 1e-10.
 	Tol float64
 	// Rule chooses the iterate that is returned. GCV ends the iteration when
@@ -210,18 +210,19 @@ func iterate(ctx context.Context, method string, p *leastSquares, s stepper, o *
 		rule = Discrepancy
 	}
 
-	p.reset()
 	x := p.x.RawRowView(0)
 	g := mat.NewDense(1, p.n, nil)
-	p.a.Adjoint(g, p.r)
-	gradient0, ynorm := mat.Norm(g, 2), floats.Norm(p.y, 2)
-	residual := mat.Norm(p.r, 2)
-	if math.IsNaN(gradient0) || math.IsInf(gradient0, 0) {
+	p.a.Adjoint(g, mat.NewDense(1, p.m, p.y))
+	aty, ynorm := mat.Norm(g, 2), floats.Norm(p.y, 2)
+	if math.IsNaN(aty) || math.IsInf(aty, 0) {
 		return nil, fmt.Errorf("forward: %s: the operator's adjoint gives a value that is not finite", method)
 	}
-	if gradient0 == 0 && ynorm > 0 && isZero(p) {
+	if aty == 0 && ynorm > 0 && operatorNorm(p.a, 1) == 0 {
 		return nil, fmt.Errorf("forward: %s: the operator is zero", method)
 	}
+	p.reset()
+	residual := mat.Norm(p.r, 2)
+	p.a.Adjoint(g, p.r)
 	done := func(k int, stop Stop) *Inversion {
 		return &Inversion{X: append([]float64(nil), x...), Residual: residual,
 			Norm: floats.Norm(x, 2), Param: float64(k), Stop: stop}
@@ -229,7 +230,7 @@ func iterate(ctx context.Context, method string, p *leastSquares, s stepper, o *
 	if rule == Discrepancy && residual <= eta*o.Noise {
 		return done(0, StopBound), nil
 	}
-	if gradient0 == 0 || residual <= tol*ynorm {
+	if mat.Norm(g, 2) <= tol*aty || residual <= tol*ynorm {
 		return done(0, StopConverged), nil
 	}
 
@@ -277,7 +278,7 @@ func iterate(ctx context.Context, method string, p *leastSquares, s stepper, o *
 		case LCurve:
 			curve = append(curve, point{math.Log(residual), math.Log(norm)})
 		}
-		if gradient <= tol*gradient0 || residual <= tol*ynorm {
+		if gradient <= tol*aty || residual <= tol*ynorm {
 			stop = StopConverged
 			break
 		}
@@ -297,11 +298,6 @@ func iterate(ctx context.Context, method string, p *leastSquares, s stepper, o *
 		return done(corner+1, StopRule), nil
 	}
 	return done(k, stop), nil
-}
-
-// isZero reports whether the operator takes a vector without structure to 0.
-func isZero(p *leastSquares) bool {
-	return operatorNorm(p.a, 1) == 0
 }
 
 func checkData(method string, a inverse.Linear, y []float64) (m, n int, err error) {
