@@ -28,17 +28,22 @@ func Seed(src rand.Source) uint64 {
 // (seed, i) are independent for all practical purposes: their 128-bit states
 // are scattered over the period of the generator.
 func New(seed, i uint64) *Source {
+	s := new(Source)
+	Reseed(s, seed, i)
+	return s
+}
+
+// Reseed makes s the stream New(seed, i) from its beginning.
+func Reseed(s *Source, seed, i uint64) {
 	hi := mix(seed + 0x9e3779b97f4a7c15)
 	lo := mix(hi ^ mix(i+0xd1b54a32d192ed03))
 	hi = mix(lo ^ hi)
 	var state [16]byte
 	binary.BigEndian.PutUint64(state[:8], hi)
 	binary.BigEndian.PutUint64(state[8:], lo)
-	s := new(Source)
 	if err := s.UnmarshalBinary(state[:]); err != nil {
 		panic("rng: " + err.Error()) // unreachable: the length is right
 	}
-	return s
 }
 
 // Or returns src, or a freshly seeded source if src is nil.

@@ -62,6 +62,18 @@ func TestStateRoundTrip(t *testing.T) {
 	}
 }
 
+func TestReseed(t *testing.T) {
+	s := New(1, 2)
+	s.Uint64()
+	Reseed(s, 3, 4)
+	if a, b := s.Uint64(), New(3, 4).Uint64(); a != b {
+		t.Errorf("reseeded stream gives %d, a new one %d", a, b)
+	}
+	if n := testing.AllocsPerRun(10, func() { Reseed(s, 3, 4) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestSeed(t *testing.T) {
 	if a, b := Seed(New(3, 0)), Seed(New(3, 0)); a != b {
 		t.Errorf("Seed of equal sources: %d and %d", a, b)

@@ -1,0 +1,208 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/go-inverse/inverse/internal/autodiff"
+	"github.com/go-inverse/inverse/internal/kernel"
+	"github.com/go-inverse/inverse/internal/par"
+	"github.com/go-inverse/inverse/internal/rng"
+)
+
+// Loss records the losses of the rows of a block as a column, one element a
+// row; the loss of a batch is their mean. It is called on several goroutines,
+// each with a tape and a block of its own.
+type Loss[T kernel.Float] func(t *autodiff.Tape[T], b *Block) autodiff.Var
+
+// Block is a part of a minibatch or of the validation rows.
+type Block struct {
+	Rows  []int       // rows of the data
+	Src   *rng.Source // for draws that belong to the block; always the same in validation
+	Step  int         // of the run, from 0
+	Valid bool        // whether this is validation, without gradients
+}
+
+// maxBlocks bounds the memory for gradients, and minRows the work of a block:
+// with fewer rows, adding up the gradients would cost more than it saves.
+const (
+	maxBlocks = 8
+	minRows   = 16
+	maxRows   = 256 // rows on a tape at a time
+)
+
+// blocks returns the number of blocks of a batch of n rows.
+func blocks(n int) int {
+	return max(1, min(maxBlocks, n/minRows))
+}
+
+// engine computes losses and their gradients, in parallel.
+type engine[T kernel.Float] struct {
+	loss    Loss[T]
+	pool    *par.Pool
+	seed    uint64
+	tapes   chan *worker[T]
+	grads   [][]T // of each block; their sum ends up in the first
+	losses  []float64
+	squares []float64 // partial sums of the squared gradient
+
+	// What the blocks of the current loop work on.
+	weights []T
+	rows    []int
+	step    int
+	batch   int // blocks of the batch
+	update  func(lo, hi int)
+
+	gradBlock, lossBlock, sumChunk, updateChunk func(i int) error
+}
+
+type worker[T kernel.Float] struct {
+	tape  autodiff.Tape[T]
+	block Block
+}
+
+func newEngine[T kernel.Float](loss Loss[T], n, batch, workers int, seed uint64) *engine[T] {
+	e := &engine[T]{loss: loss, pool: par.NewPool(workers), seed: seed}
+	w := e.pool.Workers()
+	e.tapes = make(chan *worker[T], w)
+	for range w {
+		e.tapes <- &worker[T]{block: Block{Src: new(rng.Source)}}
+	}
+	e.grads = make([][]T, blocks(batch))
+	for i := range e.grads {
+		e.grads[i] = make([]T, n)
+	}
+	e.losses = make([]float64, blocks(batch))
+	e.squares = make([]float64, (n+chunk-1)/chunk)
+	e.gradBlock, e.lossBlock = e.runGradBlock, e.runLossBlock
+	e.sumChunk, e.updateChunk = e.runSumChunk, e.runUpdateChunk
+	return e
+}
+
+func (e *engine[T]) close() { e.pool.Close() }
+
+// gradient returns the mean loss of the rows at the weights and leaves its
+// gradient in grads[0]; the second result is the gradient's norm.
+func (e *engine[T]) gradient(weights []T, rows []int, step int) (loss, norm float64, err error) {
+	e.weights, e.rows, e.step = weights, rows, step
+	e.batch = blocks(len(rows))
+	if err := e.pool.Each(e.batch, e.gradBlock); err != nil {
+		return 0, 0, err
+	}
+	for _, l := range e.losses[:e.batch] {
+		loss += l
+	}
+	loss /= float64(len(rows))
+	if err := e.pool.Each(len(e.squares), e.sumChunk); err != nil {
+		return 0, 0, err
+	}
+	var ss float64
+	for _, s := range e.squares {
+		ss += s
+	}
+	return loss, math.Sqrt(ss), nil
+}
+
+func (e *engine[T]) runGradBlock(i int) error {
+	w := <-e.tapes
+	defer func() { e.tapes <- w }()
+	n := len(e.rows)
+	lo, hi := i*n/e.batch, (i+1)*n/e.batch
+	rng.Reseed(w.block.Src, e.seed, uint64(e.step)*maxBlocks+uint64(i))
+	w.block.Step, w.block.Valid = e.step, false
+	e.losses[i] = 0
+	for at := lo; at < hi; at += maxRows {
+		w.block.Rows = e.rows[at:min(at+maxRows, hi)]
+		w.tape.Reset(e.weights, e.grads[i])
+		if at > lo {
+			w.tape.AddGrads()
+		}
+		v, err := e.call(w)
+		if err != nil {
+			return err
+		}
+		e.losses[i] += sum(w.tape.Value(v))
+		w.tape.Backward(v, 1/T(n))
+	}
+	return nil
+}
+
+// meanLoss returns the mean loss of the rows at the weights. Its random draws
+// are those of any other call.
+func (e *engine[T]) meanLoss(weights []T, rows []int, step int) (float64, error) {
+	e.weights, e.rows, e.step = weights, rows, step
+	n := (len(rows) + maxRows - 1) / maxRows
+	for len(e.losses) < n {
+		e.losses = append(e.losses, 0)
+	}
+	if err := e.pool.Each(n, e.lossBlock); err != nil {
+		return 0, err
+	}
+	var loss float64
+	for _, l := range e.losses[:n] {
+		loss += l
+	}
+	return loss / float64(len(rows)), nil
+}
+
+func (e *engine[T]) runLossBlock(i int) error {
+	w := <-e.tapes
+	defer func() { e.tapes <- w }()
+	rng.Reseed(w.block.Src, e.seed, streamValid+uint64(i))
+	w.block.Step, w.block.Valid = e.step, true
+	w.block.Rows = e.rows[i*maxRows : min((i+1)*maxRows, len(e.rows))]
+	w.tape.Reset(e.weights, nil)
+	v, err := e.call(w)
+	if err != nil {
+		return err
+	}
+	e.losses[i] = sum(w.tape.Value(v))
+	return nil
+}
+
+func (e *engine[T]) call(w *worker[T]) (autodiff.Var, error) {
+	v := e.loss(&w.tape, &w.block)
+	if r, c := w.tape.Dims(v); r != len(w.block.Rows) || c != 1 {
+		return 0, fmt.Errorf("the loss of %d rows is %d×%d, want %d×1", len(w.block.Rows), r, c, len(w.block.Rows))
+	}
+	return v, nil
+}
+
+// Streams of random numbers other than those of the blocks of step k, which
+// are k·maxBlocks and the next ones.
+const (
+	streamValid   = 1 << 62
+	streamShuffle = 1 << 63
+)
+
+func sum[T kernel.Float](x []T) (s float64) {
+	for _, v := range x {
+		s += float64(v)
+	}
+	return s
+}
+
+// chunk is the number of parameters that are summed and updated at a time.
+const chunk = 2048
+
+func (e *engine[T]) runSumChunk(i int) error {
+	g := e.grads[0]
+	lo, hi := i*chunk, min((i+1)*chunk, len(g))
+	g = g[lo:hi]
+	for _, h := range e.grads[1:e.batch] {
+		kernel.Add(g, g, h[lo:hi])
+	}
+	e.squares[i] = float64(kernel.SumSquares(g))
+	return nil
+}
+
+// apply calls f for parts of the flat vector.
+func (e *engine[T]) apply(f func(lo, hi int)) error {
+	e.update = f
+	return e.pool.Each(len(e.squares), e.updateChunk)
+}
+
+func (e *engine[T]) runUpdateChunk(i int) error {
+	e.update(i*chunk, min((i+1)*chunk, len(e.grads[0])))
+	return nil
+}
