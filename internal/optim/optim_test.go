@@ -31,7 +31,7 @@ type problem struct {
 func newProblem() *problem {
 	const n = 300
 	q := &problem{p: nn.NewParams[float32](rng.New(1, 0))}
-	q.net = nn.NewMLP(q.p, "net", 3, 2, &nn.MLPOptions{Hidden: []int{50, 50}, Act: kernel.Tanh})
+	q.net = nn.NewMLP(q.p, "net", 3, 2, &nn.MLPOptions{Hidden: []int{32, 32}, Act: kernel.Tanh})
 	data := make([]float64, 3*n)
 	rng.FillNormal(data, rng.New(2, 0))
 	for i := range n {
@@ -69,17 +69,17 @@ func (q *problem) trainer(t *testing.T, s Settings) *Trainer[float32] {
 func TestTrainingLearns(t *testing.T) {
 	q := newProblem()
 	var calls int
-	tr := q.trainer(t, Settings{Epochs: 200, Adam: Adam{Rate: 1e-2}, EMA: 0.99, Schedule: Cosine{Warmup: 10}, Progress: func(Progress) { calls++ }})
+	tr := q.trainer(t, Settings{Epochs: 100, Adam: Adam{Rate: 1e-2}, EMA: 0.99, Schedule: Cosine{Warmup: 10}, Progress: func(Progress) { calls++ }})
 	r, err := tr.Run(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// 240 rows are 3 steps of at most 96. The variance of the data is 1.5.
-	if r.Steps != 600 || len(r.Curve) != 200 || calls != 200 || r.Reason != "all steps are done" {
+	if r.Steps != 300 || len(r.Curve) != 100 || calls != 100 || r.Reason != "all steps are done" {
 		t.Errorf("%d steps, %d points, %d calls, %q", r.Steps, len(r.Curve), calls, r.Reason)
 	}
-	first, last := r.Curve[0], r.Curve[199]
-	if !(first.Train > 1 && last.Train < 0.02 && last.Best < 0.25) {
+	first, last := r.Curve[0], r.Curve[99]
+	if !(first.Train > 1 && last.Train < 0.1 && last.Best < 0.3) {
 		t.Errorf("losses %+v, then %+v", first, last)
 	}
 	// The result has the best validation loss.
@@ -295,6 +295,9 @@ func TestAgainstPyTorch(t *testing.T) {
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools drop what they hold")
+	}
 	for _, workers := range []int{1, 2} {
 		q := newProblem()
 		tr := q.trainer(t, Settings{Clip: 1, EMA: 0.9})
