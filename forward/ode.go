@@ -67,8 +67,9 @@ type ODEOptions struct {
 	Jacobian func(dfdy, dfdp *mat.Dense, t float64, y, p []float64)
 
 	// RelTol and AbsTol bound the estimated error of each step, relative to
-	// the solution and absolute. If they are 0, they are defaulted to 1e-8
-	// and 1e-10.
+	// the solution and absolute. If they are 0, they are defaulted to 1e-9
+	// and 1e-11, where derivatives agree with differences of the solution to
+	// 1e-6. Tolerances of 1e-6 take a quarter as many steps.
 	RelTol, AbsTol float64
 
 	// Step, if positive, selects the classical Runge-Kutta method of order 4

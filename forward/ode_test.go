@@ -60,6 +60,18 @@ func init() {
 	})
 }
 
+// Derivatives at the default tolerances agree with differences of the
+// solution in any direction, not only in those that the checks of all
+// operators happen to draw.
+func TestODEDefaultTolerance(t *testing.T) {
+	o := predatorPreyODE(t, &ODEOptions{Jacobian: predatorPreyJacobian})
+	for seed := range uint64(25) {
+		if err := CheckVJP(o, around(3, predatorPreyX), rng.New(seed, 1)); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
 // Golden values of SciPy 1.17.1, solve_ivp with DOP853 at tolerances of 3e-14.
 func TestODEGolden(t *testing.T) {
 	o := predatorPreyODE(t, &ODEOptions{RelTol: 1e-12, AbsTol: 1e-12, UnknownInitial: []int{0, 1}, Jacobian: predatorPreyJacobian})

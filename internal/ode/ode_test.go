@@ -71,7 +71,7 @@ func TestClosedForm(t *testing.T) {
 		set  Settings
 		tol  float64
 	}{
-		{"default", logistic, Settings{}, 2e-7},
+		{"default", logistic, Settings{}, 3e-8},
 		{"tight", logistic, Settings{RelTol: 1e-12, AbsTol: 1e-12}, 2e-11},
 		{"differences", withoutJacobian(logistic), Settings{RelTol: 1e-11, AbsTol: 1e-11}, 1e-9},
 		{"RK4", logistic, Settings{Step: 0.01}, 1e-9},
@@ -169,7 +169,7 @@ func TestGolden(t *testing.T) {
 	}{
 		{"tight", lotkaVolterra, Settings{RelTol: 1e-12, AbsTol: 1e-12}, 3e-10},
 		{"differences", withoutJacobian(lotkaVolterra), Settings{RelTol: 1e-12, AbsTol: 1e-12}, 1e-8},
-		{"default", lotkaVolterra, Settings{}, 3e-6},
+		{"default", lotkaVolterra, Settings{}, 5e-7},
 		{"RK4, 20 steps a year", lotkaVolterra, Settings{Step: 0.05}, 2e-5},
 	} {
 		s := newSolver(t, tc.sys, []int{0, 1}, tc.set)
