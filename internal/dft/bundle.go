@@ -122,14 +122,16 @@ func (t *plan) transform(x, scratch []block) []block {
 	x, y := x[:t.n], scratch[:t.n]
 	for i := range t.passes {
 		ps := &t.passes[i]
-		switch ps.p {
-		case 2:
+		switch p := ps.p; {
+		case p < len(assembly) && assembly[p] != nil:
+			assembly[p](&y[0].re[0], &x[0].re[0], ps.m, ps.s, &ps.w[0])
+		case p == 2:
 			ps.radix2(y, x)
-		case 3:
+		case p == 3:
 			ps.radix3(y, x)
-		case 4:
+		case p == 4:
 			ps.radix4(y, x)
-		case 5:
+		case p == 5:
 			ps.radix5(y, x)
 		default:
 			ps.radix(y, x)
@@ -138,6 +140,9 @@ func (t *plan) transform(x, scratch []block) []block {
 	}
 	return x
 }
+
+// assembly holds, by radix, the passes written for the processor's vectors.
+var assembly [6]func(y, x *float64, m, s int, w *complex128)
 
 func (ps *pass) radix2(y, x []block) {
 	m, s := ps.m, ps.s

@@ -10,9 +10,10 @@
 //	}
 //	t.Inverse(image, coef)
 //
-// Any size is allowed. A one-dimensional transform of length n is that of a
-// 1×n grid. Transforms are safe for concurrent use and do not allocate in
-// steady state.
+// Any size is allowed; time grows as n log n for all. A one-dimensional
+// transform of length n is that of a 1×n grid. Transforms are safe for
+// concurrent use and do not allocate in steady state. On one processor their
+// result is a function of the values alone.
 package dft
 
 import (
