@@ -21,12 +21,25 @@ const (
 	LogCosh                    // log cosh z
 )
 
-var activationNames = [...]string{"identity", "relu", "tanh", "sigmoid", "softplus", "silu", "gelu", "logcosh"}
+var activations = [...]struct {
+	name              string
+	simd              bool // there is assembly for it
+	forward, backward op
+}{
+	Identity: {name: "identity"},
+	ReLU:     {"relu", true, opRelu, opMulReLU},
+	Tanh:     {"tanh", true, opTanh, opMulTanh},
+	Sigmoid:  {"sigmoid", true, opSigmoid, opMulSigmoid},
+	Softplus: {"softplus", true, opSoftplus, opMulSoftplus},
+	SiLU:     {"silu", true, opSilu, opMulSiLU},
+	GELU:     {name: "gelu"},
+	LogCosh:  {"logcosh", true, opLogCosh, opMulLogCosh},
+}
 
 // String returns the name of the activation in lower case.
 func (a Activation) String() string {
-	if int(a) < len(activationNames) {
-		return activationNames[a]
+	if int(a) < len(activations) {
+		return activations[a].name
 	}
 	return fmt.Sprintf("Activation(%d)", uint8(a))
 }
@@ -38,6 +51,9 @@ func (a Activation) FromOutput() bool { return a <= Sigmoid }
 // Activate sets dst[i] = σ(z[i]). dst may be z itself.
 func Activate[T Float](a Activation, dst, z []T) {
 	checkLen("Activate", len(dst), len(z))
+	if int(a) < len(activations) && activations[a].simd && run(activations[a].forward, dst, z, nil, 0) {
+		return
+	}
 	switch a {
 	case Identity:
 		copy(dst, z)
@@ -67,6 +83,9 @@ func Activate[T Float](a Activation, dst, z []T) {
 // else z. dst may be d or ref itself.
 func MulDerivative[T Float](a Activation, dst, d, ref []T) {
 	checkLen("MulDerivative", len(dst), len(d), len(ref))
+	if int(a) < len(activations) && activations[a].simd && run(activations[a].backward, dst, d, ref, 0) {
+		return
+	}
 	switch a {
 	case Identity:
 		copy(dst, d)
@@ -123,8 +142,11 @@ func softplus(x float64) float64 {
 
 // silu returns x/(1 + e⁻ˣ), -0 at -Inf.
 func silu(x float64) float64 {
-	if x < -800 {
+	switch {
+	case x < -800:
 		return math.Copysign(0, x)
+	case x < -600: // eˣ may be subnormal where x eˣ is not
+		return x * math.Exp(x+200) * math.Exp(-200)
 	}
 	return x * sigmoid(x)
 }

@@ -56,7 +56,7 @@ func GemmEpilogue[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda
 		out = ep.Pre
 	}
 	multiply := alpha != 0 && k > 0
-	if multiply && hasSIMD[T]() {
+	if multiply && hasSIMD() {
 		// The product is added to D = beta C + 1 biasᵀ, which need not be
 		// formed if it is nothing, C or the bias alone.
 		var d []T

@@ -209,12 +209,3 @@ func (p *product) multiply(w *workspace, q panels, i0, rows, l0, kc, j0, nc int)
 		j += cols
 	}
 }
-
-// pointer returns the address of the first element, hidden from the escape
-// analysis, which cannot look into functions that are called by table.
-func pointer[T Float](x []T) *byte {
-	p := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
-	return *(**byte)(unsafe.Pointer(&p))
-}
-
-func offset(p *byte, n int) *byte { return (*byte)(unsafe.Add(unsafe.Pointer(p), n)) }

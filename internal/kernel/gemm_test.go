@@ -179,7 +179,7 @@ func TestGemm(t *testing.T) {
 		// Every edge of the tiles.
 		sizes := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70}
 		if testing.Short() {
-			sizes = []int{1, 5, 12, 13, 17, 33, 65}
+			sizes = []int{1, 5, 13, 17, 33, 65}
 		}
 		for _, m := range sizes {
 			for _, n := range sizes {
@@ -192,7 +192,7 @@ func TestGemm(t *testing.T) {
 		pick := func(v ...float64) float64 { return v[rnd.IntN(len(v))] }
 		count := 3000
 		if testing.Short() {
-			count = 200
+			count = 100
 		}
 		for range count {
 			check(gemmCase{
@@ -205,7 +205,7 @@ func TestGemm(t *testing.T) {
 		}
 		// More than one block in each direction.
 		for _, d := range [][3]int{{3, 5, 1000}, {20, 1100, 10}, {1, 700, 513}, {500, 1, 257}, {400, 40, 30}, {70, 600, 600}} {
-			if testing.Short() && d[0]*d[1]*d[2] > 1e6 {
+			if testing.Short() && d[0]*d[1]*d[2] > 5e5 {
 				continue
 			}
 			for trans := range 4 {

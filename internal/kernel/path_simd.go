@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 // path is a set of instructions that the kernels are written in.
 type path uint8
 
@@ -13,23 +15,54 @@ const (
 
 // The functions in use; nil for portable ones.
 var (
-	best           = detect()
-	gemm32, gemm64 *gemmSet
+	best                         = detect()
+	gemm32, gemm64               *gemmSet
+	elementwise32, elementwise64 *[numOps]func(dst, a, b, s *byte, n int)
 )
 
 func init() { use(best) }
 
-// hasSIMD reports whether products of T have assembly.
-func hasSIMD[T Float]() bool { return gemm32 != nil }
+// hasSIMD reports whether there is assembly.
+func hasSIMD() bool { return gemm32 != nil }
+
+// run applies an elementwise function if it has assembly. The slices that it
+// takes have equal lengths.
+func run[T Float](o op, dst, a, b []T, s T) bool {
+	table := elementwise32
+	if unsafe.Sizeof(s) == 8 {
+		table = elementwise64
+	}
+	if table == nil {
+		return false
+	}
+	table[o](pointer(dst), pointer(a), pointer(b), hide(&s), len(dst))
+	return true
+}
+
+// pointer returns the address of the first element.
+func pointer[T Float](x []T) *byte { return hide(unsafe.SliceData(x)) }
+
+// hide hides a pointer from the escape analysis, which cannot look into
+// functions that are called by table.
+func hide[T Float](x *T) *byte {
+	p := uintptr(unsafe.Pointer(x))
+	return *(**byte)(unsafe.Pointer(&p))
+}
+
+// offset returns the address n bytes after p.
+func offset(p *byte, n int) *byte { return (*byte)(unsafe.Add(unsafe.Pointer(p), n)) }
 
 // use switches to an instruction set. Only tests call it again.
 func use(p path) {
 	switch p {
 	case portable:
 		gemm32, gemm64 = nil, nil
+		elementwise32, elementwise64 = nil, nil
 	case avx2Path:
 		gemm32, gemm64 = &gemmF32AVX2, &gemmF64AVX2
+		elementwise32, elementwise64 = &elementwiseF32AVX2, &elementwiseF64AVX2
 	case avx512Path:
 		gemm32, gemm64 = &gemmF32AVX512, &gemmF64AVX512
+		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}
 }

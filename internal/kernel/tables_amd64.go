@@ -16,6 +16,34 @@ var gemmF32AVX2 = gemmSet{
 	packTransposed: packTransposedF32AVX2, packRows: 8,
 }
 
+var elementwiseF32AVX2 = [numOps]func(dst, a, b, s *byte, n int){
+	opExp:         expF32AVX2,
+	opExpm1:       expm1F32AVX2,
+	opLog:         logF32AVX2,
+	opLog1p:       log1pF32AVX2,
+	opSqrt:        sqrtF32AVX2,
+	opRelu:        reluF32AVX2,
+	opTanh:        tanhF32AVX2,
+	opSigmoid:     sigmoidF32AVX2,
+	opSoftplus:    softplusF32AVX2,
+	opSilu:        siluF32AVX2,
+	opLogCosh:     logCoshF32AVX2,
+	opMulReLU:     mulReLUF32AVX2,
+	opMulTanh:     mulTanhF32AVX2,
+	opMulSigmoid:  mulSigmoidF32AVX2,
+	opMulSoftplus: mulSoftplusF32AVX2,
+	opMulSiLU:     mulSiLUF32AVX2,
+	opMulLogCosh:  mulLogCoshF32AVX2,
+	opAdd:         addF32AVX2,
+	opSub:         subF32AVX2,
+	opMul:         mulF32AVX2,
+	opDiv:         divF32AVX2,
+	opAddMul:      addMulF32AVX2,
+	opScale:       scaleF32AVX2,
+	opSubScalar:   subScalarF32AVX2,
+	opAxpy:        axpyF32AVX2,
+}
+
 var gemmF64AVX2 = gemmSet{
 	lanes: 4,
 	tiles: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
@@ -26,6 +54,34 @@ var gemmF64AVX2 = gemmSet{
 	pack:           [3]func(dst, src *byte, stride, ld, k, last int){pack1F64AVX2, pack2F64AVX2, pack3F64AVX2},
 	packsA:         true,
 	packTransposed: packTransposedF64AVX2, packRows: 4,
+}
+
+var elementwiseF64AVX2 = [numOps]func(dst, a, b, s *byte, n int){
+	opExp:         expF64AVX2,
+	opExpm1:       expm1F64AVX2,
+	opLog:         logF64AVX2,
+	opLog1p:       log1pF64AVX2,
+	opSqrt:        sqrtF64AVX2,
+	opRelu:        reluF64AVX2,
+	opTanh:        tanhF64AVX2,
+	opSigmoid:     sigmoidF64AVX2,
+	opSoftplus:    softplusF64AVX2,
+	opSilu:        siluF64AVX2,
+	opLogCosh:     logCoshF64AVX2,
+	opMulReLU:     mulReLUF64AVX2,
+	opMulTanh:     mulTanhF64AVX2,
+	opMulSigmoid:  mulSigmoidF64AVX2,
+	opMulSoftplus: mulSoftplusF64AVX2,
+	opMulSiLU:     mulSiLUF64AVX2,
+	opMulLogCosh:  mulLogCoshF64AVX2,
+	opAdd:         addF64AVX2,
+	opSub:         subF64AVX2,
+	opMul:         mulF64AVX2,
+	opDiv:         divF64AVX2,
+	opAddMul:      addMulF64AVX2,
+	opScale:       scaleF64AVX2,
+	opSubScalar:   subScalarF64AVX2,
+	opAxpy:        axpyF64AVX2,
 }
 
 var gemmF32AVX512 = gemmSet{
@@ -40,6 +96,34 @@ var gemmF32AVX512 = gemmSet{
 	packTransposed: packTransposedF32AVX2, packRows: 8,
 }
 
+var elementwiseF32AVX512 = [numOps]func(dst, a, b, s *byte, n int){
+	opExp:         expF32AVX512,
+	opExpm1:       expm1F32AVX512,
+	opLog:         logF32AVX512,
+	opLog1p:       log1pF32AVX512,
+	opSqrt:        sqrtF32AVX512,
+	opRelu:        reluF32AVX512,
+	opTanh:        tanhF32AVX512,
+	opSigmoid:     sigmoidF32AVX512,
+	opSoftplus:    softplusF32AVX512,
+	opSilu:        siluF32AVX512,
+	opLogCosh:     logCoshF32AVX512,
+	opMulReLU:     mulReLUF32AVX512,
+	opMulTanh:     mulTanhF32AVX512,
+	opMulSigmoid:  mulSigmoidF32AVX512,
+	opMulSoftplus: mulSoftplusF32AVX512,
+	opMulSiLU:     mulSiLUF32AVX512,
+	opMulLogCosh:  mulLogCoshF32AVX512,
+	opAdd:         addF32AVX512,
+	opSub:         subF32AVX512,
+	opMul:         mulF32AVX512,
+	opDiv:         divF32AVX512,
+	opAddMul:      addMulF32AVX512,
+	opScale:       scaleF32AVX512,
+	opSubScalar:   subScalarF32AVX512,
+	opAxpy:        axpyF32AVX512,
+}
+
 var gemmF64AVX512 = gemmSet{
 	lanes: 8,
 	tiles: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
@@ -50,4 +134,32 @@ var gemmF64AVX512 = gemmSet{
 	pack:           [3]func(dst, src *byte, stride, ld, k, last int){pack1F64AVX512, pack2F64AVX512, pack3F64AVX512},
 	packsA:         false,
 	packTransposed: packTransposedF64AVX2, packRows: 4,
+}
+
+var elementwiseF64AVX512 = [numOps]func(dst, a, b, s *byte, n int){
+	opExp:         expF64AVX512,
+	opExpm1:       expm1F64AVX512,
+	opLog:         logF64AVX512,
+	opLog1p:       log1pF64AVX512,
+	opSqrt:        sqrtF64AVX512,
+	opRelu:        reluF64AVX512,
+	opTanh:        tanhF64AVX512,
+	opSigmoid:     sigmoidF64AVX512,
+	opSoftplus:    softplusF64AVX512,
+	opSilu:        siluF64AVX512,
+	opLogCosh:     logCoshF64AVX512,
+	opMulReLU:     mulReLUF64AVX512,
+	opMulTanh:     mulTanhF64AVX512,
+	opMulSigmoid:  mulSigmoidF64AVX512,
+	opMulSoftplus: mulSoftplusF64AVX512,
+	opMulSiLU:     mulSiLUF64AVX512,
+	opMulLogCosh:  mulLogCoshF64AVX512,
+	opAdd:         addF64AVX512,
+	opSub:         subF64AVX512,
+	opMul:         mulF64AVX512,
+	opDiv:         divF64AVX512,
+	opAddMul:      addMulF64AVX512,
+	opScale:       scaleF64AVX512,
+	opSubScalar:   subScalarF64AVX512,
+	opAxpy:        axpyF64AVX512,
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // A tile is rows×cols sums of the product, cols being up to three vectors, in
@@ -120,8 +119,8 @@ func (t *tile) sum() {
 	b, bl, al, k := t.param("b"), t.param("bl"), t.param("al"), t.param("k")
 	// Row i of A is at a0 + i·ai, reached with the addressing modes of x86.
 	a0, ai := t.param("a"), t.param("ai")
-	bases := []reg.GPVirtual{a0}
-	var ai3, ai5 reg.GPVirtual
+	bases := []reg64{a0}
+	var ai3, ai5 reg64
 	if rows > 3 {
 		ai3 = t.GP64()
 		t.LEAQ(mem{Base: ai, Index: ai, Scale: 2}, ai3)

@@ -21,6 +21,7 @@ func main() {
 		log.Fatal("usage: gen directory")
 	}
 	write(os.Args[1], "gemm", (*vec).gemmTiles, (*vec).packing)
+	write(os.Args[1], "elementwise", (*vec).elementwiseLoops)
 	writeTables(filepath.Join(os.Args[1], "tables_amd64.go"))
 }
 

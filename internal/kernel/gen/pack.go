@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // packing writes the functions that copy a panel of B, as wide as a tile, to
@@ -49,7 +48,7 @@ func (v *vec) packTransposed() {
 	v.function("packTransposed", "dst, src *byte, stride, ld, k, rows int",
 		fmt.Sprintf("transposes rows ≤ %d rows of k elements, ld bytes apart in src, to columns with rows stride bytes apart in dst.", v.lanes()))
 	src, ld, rows := v.param("src"), v.param("ld"), v.param("rows")
-	from := []reg.GPVirtual{src}
+	from := []reg64{src}
 	for j := 1; j < v.lanes(); j++ {
 		p, next := v.GP64(), v.GP64()
 		v.MOVQ(from[j-1], p)

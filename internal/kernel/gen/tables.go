@@ -6,6 +6,7 @@ import (
 	"go/format"
 	"log"
 	"os"
+	"strings"
 )
 
 // writeTables writes the tables of the functions that the Go code chooses
@@ -31,6 +32,11 @@ func writeTables(path string) {
 		fmt.Fprintf(&b, "},\npack: [3]func(dst, src *byte, stride, ld, k, last int){pack1%s, pack2%s, pack3%s},\n", f, f, f)
 		fmt.Fprintf(&b, "packsA: %t,\n", !v.avx512())
 		fmt.Fprintf(&b, "packTransposed: packTransposed%s, packRows: %d,\n}\n", transposer.suffix(), transposer.lanes())
+		fmt.Fprintf(&b, "\nvar elementwise%s = [numOps]func(dst, a, b, s *byte, n int){\n", f)
+		for _, e := range elementwise {
+			fmt.Fprintf(&b, "op%s%s: %s%s,\n", strings.ToUpper(e.name[:1]), e.name[1:], e.name, f)
+		}
+		fmt.Fprintln(&b, "}")
 	}
 	src, err := format.Source(b.Bytes())
 	if err != nil {

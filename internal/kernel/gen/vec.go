@@ -7,7 +7,9 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -16,14 +18,18 @@ import (
 // alike in all of them.
 type vec struct {
 	*build.Context
-	bits  int // of a vector: 256 for AVX2, 512 for AVX-512
-	size  int // bytes of an element: 4 for float32, 8 for float64
-	masks map[int]operand.Mem
+	bits int // of a vector: 256 for AVX2, 512 for AVX-512
+	size int // bytes of an element: 4 for float32, 8 for float64
+
+	spare   int              // registers that may hold constants
+	hoisted map[string]value // constants that are in registers, by name
+	used    func(constant)   // called with each constant in an instruction
 }
 
 type (
 	value = reg.VecVirtual // a register with a vector
 	mem   = operand.Mem
+	reg64 = reg.GPVirtual
 )
 
 // sets lists the instruction sets and types that all functions are made for.
@@ -61,7 +67,7 @@ func (v *vec) function(name, params, doc string) {
 }
 
 // param loads an integer or pointer parameter.
-func (v *vec) param(name string) reg.GPVirtual {
+func (v *vec) param(name string) reg64 {
 	r := v.GP64()
 	v.Load(v.Param(name), r)
 	return r
@@ -80,6 +86,7 @@ func (v *vec) address(name string) mem {
 func (v *vec) end() {
 	v.VZEROUPPER()
 	v.RET()
+	v.hoisted = nil
 }
 
 func (v *vec) reg() value {
@@ -106,11 +113,18 @@ func (v *vec) iop(name string, ops ...operand.Op) {
 
 func (v *vec) emit(name string, ops ...operand.Op) {
 	for i, o := range ops {
-		if k, ok := o.(constant); ok {
-			ops[i] = k.Mem
-			if v.avx512() {
-				name += "_BCST"
-			}
+		k, ok := o.(constant)
+		if !ok {
+			continue
+		}
+		v.use(k)
+		if r, ok := v.hoisted[k.Symbol.Name]; ok {
+			ops[i] = r
+			continue
+		}
+		ops[i] = k.Mem
+		if v.avx512() {
+			name += "_BCST"
 		}
 	}
 	f := reflect.ValueOf(v.Context).MethodByName(name)
@@ -125,7 +139,10 @@ func (v *vec) emit(name string, ops ...operand.Op) {
 }
 
 // constant is a vector of equal elements in memory.
-type constant struct{ operand.Mem }
+type constant struct {
+	operand.Mem
+	bits uint64 // of an element
+}
 
 // constants are the static data of a file, by name.
 var constants = map[string]operand.Mem{}
@@ -154,7 +171,7 @@ func (v *vec) kbits(bits uint64) constant {
 		}
 		constants[name] = m
 	}
-	return constant{m}
+	return constant{m, bits}
 }
 
 // broadcast fills a register with one element from memory.
@@ -168,8 +185,80 @@ func (v *vec) broadcast(m mem) value {
 	return r
 }
 
-// set returns a register with a constant.
-func (v *vec) set(k constant) value { return v.broadcast(k.Mem) }
+// set returns a new register with a constant, which may be overwritten.
+func (v *vec) set(k constant) value {
+	v.use(k)
+	if r, ok := v.hoisted[k.Symbol.Name]; ok {
+		return v.copy(r)
+	}
+	return v.broadcast(k.Mem)
+}
+
+// fixed returns a register with a constant, which may not be overwritten.
+func (v *vec) fixed(k constant) value {
+	v.use(k)
+	if r, ok := v.hoisted[k.Symbol.Name]; ok {
+		return r
+	}
+	return v.broadcast(k.Mem)
+}
+
+// aside runs f with another context, whose code is not kept.
+func (v *vec) aside(trial vec, f func()) {
+	saved, context := constants, *v
+	constants = map[string]operand.Mem{}
+	*v = trial
+	v.Function("trial")
+	v.SignatureExpr("func()")
+	f()
+	constants, *v = saved, context
+}
+
+// withSpare writes a function with as many spare registers as there are.
+func (v *vec) withSpare(function func()) {
+	if !v.avx512() {
+		function()
+		return
+	}
+	for v.spare = 24; v.spare > 0; v.spare-- {
+		trial := *v
+		trial.Context = build.NewContext()
+		var file *ir.File
+		var err error
+		v.aside(trial, func() {
+			function()
+			file, err = v.Result()
+		})
+		if err == nil && pass.Compile.Execute(file) == nil {
+			break
+		}
+	}
+	function()
+}
+
+func (v *vec) use(k constant) {
+	if v.used != nil {
+		v.used(k)
+	}
+}
+
+// hoist loads constants that f uses into the spare registers before a loop.
+// Without it, AVX-512 code is bound by its loads.
+func (v *vec) hoist(f func()) {
+	found := map[string]bool{}
+	var list []constant
+	trial := vec{Context: build.NewContext(), bits: v.bits, size: v.size, used: func(k constant) {
+		if name := k.Symbol.Name; !found[name] {
+			found[name] = true
+			list = append(list, k)
+		}
+	}}
+	v.aside(trial, f)
+	v.hoisted = map[string]value{}
+	for _, k := range list[:min(v.spare, len(list))] {
+		v.hoisted[k.Symbol.Name] = v.broadcast(v.kbits(k.bits).Mem)
+	}
+}
 
 func (v *vec) zero() value {
 	r := v.reg()
@@ -199,7 +288,7 @@ type lanemask = reg.Register
 
 // firstLanes returns the mask of the first n lanes, 0 ≤ n ≤ lanes. It
 // clobbers n.
-func (v *vec) firstLanes(n reg.GPVirtual) lanemask {
+func (v *vec) firstLanes(n reg64) lanemask {
 	if v.avx512() {
 		ones, k := v.GP64(), v.K()
 		v.MOVQ(operand.U32(1<<v.lanes()-1), ones)

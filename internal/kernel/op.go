@@ -1,0 +1,34 @@
+package kernel
+
+// op is an elementwise function that may have assembly: dst[i] is set from
+// a[i], b[i] and the scalar s.
+type op uint8
+
+const (
+	opExp op = iota
+	opExpm1
+	opLog
+	opLog1p
+	opSqrt
+	opRelu
+	opTanh
+	opSigmoid
+	opSoftplus
+	opSilu
+	opLogCosh
+	opMulReLU // dst = a σ'(b), here and below
+	opMulTanh
+	opMulSigmoid
+	opMulSoftplus
+	opMulSiLU
+	opMulLogCosh
+	opAdd // a + b
+	opSub
+	opMul
+	opDiv
+	opAddMul    // dst + a b
+	opScale     // s a
+	opSubScalar // a - s
+	opAxpy      // dst + s a
+	numOps
+)
