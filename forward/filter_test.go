@@ -354,6 +354,11 @@ func TestFilterEdges(t *testing.T) {
 	if err != nil || inv.Stop != StopBound || inv.Param != 0 || inv.Residual != 5 {
 		t.Errorf("data below the noise: %+v, %v", inv, err)
 	}
+	// GCV finds no minimum here.
+	inv, err = Tikhonov(diagonal{1, 2, 3, 1e-3}, []float64{1e-9, 0, 0, 1}, nil)
+	if err != nil || inv.Stop != StopBound {
+		t.Errorf("GCV of noise: %+v, %v", inv, err)
+	}
 	// What L takes to 0 stays.
 	inv, err = GeneralTikhonov(background, denseOf(t, mat.NewDense(2, 2, []float64{1, 0, 0, 1})), denseOf(t, differences(2, 1)), y, &FilterOptions{Noise: 6})
 	if err != nil || inv.Stop != StopBound || !floats.EqualApprox(inv.X, []float64{3.5, 3.5}, 1e-12) {

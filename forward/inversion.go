@@ -35,8 +35,9 @@ const (
 	// StopFixed means that the caller gave the parameter.
 	StopFixed
 	// StopBound means that the rule wanted a parameter beyond those that the
-	// operator allows, as with data whose residual is below the noise level
-	// already at x = 0, or above it even without regularisation.
+	// operator allows: the residual is below the noise level already at
+	// x = 0, or GCV or the L-curve ended at the least or the greatest of them,
+	// and is not to be trusted.
 	StopBound
 )
 

@@ -13,6 +13,31 @@ import (
 	"github.com/go-inverse/inverse"
 )
 
+// Tikhonov inverts A x = y by
+//
+//	min ‖A x - y‖² + λ² ‖x‖²,
+//
+// that is with the filter factors σ²/(σ² + λ²). For other seminorms, and for
+// operators without a singular value decomposition, see [GeneralTikhonov].
+//
+// Nil options mean the defaults.
+func Tikhonov(a inverse.Spectral, y []float64, o *FilterOptions) (*Inversion, error) {
+	if o == nil {
+		o = &FilterOptions{}
+	}
+	f, err := newFilter("Tikhonov", a, y)
+	if err != nil {
+		return nil, err
+	}
+	lambda, stop, err := f.choose("Tikhonov", o)
+	if err != nil {
+		return nil, err
+	}
+	x := mat.NewDense(1, f.n, nil)
+	a.MulV(x, mat.NewDense(1, len(f.b), f.solution(lambda)))
+	return f.inversion(x.RawRowView(0), lambda, stop), nil
+}
+
 // denseLimit is the largest number of unknowns for which GeneralTikhonov
 // forms the matrices of its operators.
 const denseLimit = 600
