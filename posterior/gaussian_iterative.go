@@ -25,10 +25,11 @@ type iterative struct {
 }
 
 const (
-	// cgTol is the relative residual of a solve. The error that it leaves in
-	// a draw is far below the draw's own spread.
-	cgTol  = 1e-9
-	cgIter = 10000
+	// The errors of the mean and of a draw, in posterior standard deviations.
+	meanTol = 1e-9
+	drawTol = 1e-4
+
+	maxIter = 10000
 )
 
 func newIterative(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) *iterative {
@@ -51,7 +52,7 @@ type iterSpace struct {
 
 func (s *iterative) workspace() *iterSpace {
 	w := new(iterSpace)
-	w.cg.tol, w.cg.maxIter = cgTol, cgIter
+	w.cg.maxIter = maxIter
 	w.cg.mul = func(dst, x *mat.Dense) { w.mul(dst, x, s.prior, s.lik, s.a) }
 	if s.filter != nil {
 		w.cg.precond = func(dst, r *mat.Dense) { s.filter.apply(dst, r, &w.coef) }
@@ -79,7 +80,7 @@ func (s *iterative) mean() ([]float64, error) {
 	w := s.pool.Get().(*iterSpace)
 	defer s.pool.Put(w)
 	d := mat.NewDense(1, s.n, nil)
-	if err := s.solve(context.Background(), w, d, residual(s.prior, s.lik)); err != nil {
+	if err := s.solve(context.Background(), w, d, residual(s.prior, s.lik), meanTol); err != nil {
 		return nil, err
 	}
 	mean := d.RawRowView(0)
@@ -88,12 +89,12 @@ func (s *iterative) mean() ([]float64, error) {
 }
 
 // solve sets the rows of dst to H⁻¹AᵀΣ⁻¹r_i, starting from what they hold.
-func (s *iterative) solve(ctx context.Context, w *iterSpace, dst, r *mat.Dense) error {
+func (s *iterative) solve(ctx context.Context, w *iterSpace, dst, r *mat.Dense, tol float64) error {
 	rows, _ := r.Dims()
 	wr, b := shape(&w.data, rows, s.m), shape(&w.rhs, rows, s.n)
 	s.lik.Precision(wr, r)
 	s.a.Adjoint(b, wr)
-	_, err := w.cg.solve(ctx, dst, b)
+	_, err := w.cg.solve(ctx, dst, b, tol)
 	return err
 }
 
@@ -120,7 +121,7 @@ func (s *iterative) draw(ctx context.Context, dst *mat.Dense, src []rand.Source)
 	s.a.Apply(aw, dst)
 	e.Sub(e, aw)
 	step.Zero()
-	if err := s.solve(ctx, w, step, e); err != nil {
+	if err := s.solve(ctx, w, step, e, drawTol); err != nil {
 		return err
 	}
 	dst.Add(dst, step)
