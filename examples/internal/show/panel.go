@@ -65,7 +65,7 @@ func (f *Flags) Save(name string, width, height vg.Length, plots ...[]*plot.Plot
 	return path, os.Rename(tmp.Name(), path)
 }
 
-// Image is a plot of a picture: x is rows*cols gray values, row by row from
+// Image is a plot of a picture, in its own proportions: x is rows*cols gray values, row by row from
 // the top, with lo shown black and hi white; lo = hi takes them from x.
 func Image(title string, x []float64, rows, cols int, lo, hi float64) *plot.Plot {
 	return picture(title, x, rows, cols, lo, hi, func(v float64) color.Color {
@@ -99,8 +99,20 @@ func picture(title string, x []float64, rows, cols int, lo, hi float64, colour f
 	p := plot.New()
 	p.Title.Text = title
 	p.HideAxes()
-	p.Add(plotter.NewImage(img, 0, 0, float64(cols), float64(rows)))
+	p.Add(picturePlotter{img})
 	return p
+}
+
+// picturePlotter draws a picture as large as fits without stretching it.
+type picturePlotter struct{ img image.Image }
+
+func (q picturePlotter) Plot(c draw.Canvas, _ *plot.Plot) {
+	size, b := c.Size(), q.img.Bounds()
+	w, h := vg.Length(b.Dx()), vg.Length(b.Dy())
+	scale := min(size.X/w, size.Y/h)
+	half := vg.Point{X: scale * w / 2, Y: scale * h / 2}
+	center := c.Center()
+	c.DrawImage(vg.Rectangle{Min: center.Sub(half), Max: center.Add(half)}, q.img)
 }
 
 // heat runs from black through purple and orange to pale yellow, with
@@ -129,4 +141,33 @@ func GrayLevels(img image.Image) *mat.Dense {
 		}
 	}
 	return g
+}
+
+// Line adds a line with a legend, unless the name is empty.
+func Line(p *plot.Plot, name string, xy plotter.XYs, c color.Color) error {
+	l, err := plotter.NewLine(xy)
+	if err != nil {
+		return err
+	}
+	l.Color, l.Width = c, vg.Points(1.5)
+	p.Add(l)
+	if name != "" {
+		p.Legend.Add(name, l)
+	}
+	p.Legend.Top = true
+	return nil
+}
+
+// Points adds filled circles with a legend, unless the name is empty.
+func Points(p *plot.Plot, name string, xy plotter.XYs, c color.Color) error {
+	s, err := plotter.NewScatter(xy)
+	if err != nil {
+		return err
+	}
+	s.Color, s.Radius, s.Shape = c, vg.Points(3), draw.CircleGlyph{}
+	p.Add(s)
+	if name != "" {
+		p.Legend.Add(name, s)
+	}
+	return nil
 }
