@@ -76,7 +76,7 @@ func (s stencil) axes() (row, col axis, g []float64) {
 // directTaps is the number of entries of a point spread function, or rows and
 // columns of a separable one, up to which summing over them is faster than
 // Fourier transforms: see BenchmarkAlgorithms.
-const directTaps = 128
+const directTaps = 32
 
 // trim replaces the point spread function by a smaller one of the same effect
 // where part of it never meets the image, or where it wraps around.
