@@ -89,6 +89,7 @@ type GMRF struct {
 	boundary   Boundary
 	mean       []float64
 	q          []float64 // eigenvalues of Q
+	sd         []float64 // 1/sqrt(q)
 	logDet     float64   // log det Q
 	basis      basis
 	zeros      []float64 // a row of zeros
@@ -164,6 +165,7 @@ func newGMRF(rows, cols int, line bool, opt *GMRFOptions) (*GMRF, error) {
 		kappa: math.Sqrt(8*math.Max(nu, 0.5)) / o.Range,
 		mean:  mean,
 		q:     make([]float64, rows*cols),
+		sd:    make([]float64, rows*cols),
 		basis: newBasis(o.Boundary, rows, cols),
 		zeros: make([]float64, cols),
 		src:   rng.Or(o.Src),
@@ -181,6 +183,7 @@ func newGMRF(rows, cols int, line bool, opt *GMRFOptions) (*GMRF, error) {
 			if f.q[k*cols+l] = q; !(q > 0) || math.IsInf(q, 1) {
 				return nil, fmt.Errorf("prior: GMRF: Precision %g and Range %g overflow", o.Precision, o.Range)
 			}
+			f.sd[k*cols+l] = 1 / math.Sqrt(q)
 			f.logDet += math.Log(q)
 		}
 	}
@@ -272,9 +275,7 @@ func (f *GMRF) Draw(dst *mat.Dense, src rand.Source) { drawRows(f, dst, src) }
 
 func (f *GMRF) draw(x []float64, src rand.Source) {
 	rng.FillNormal(x, src)
-	for i, q := range f.q {
-		x[i] /= math.Sqrt(q)
-	}
+	floats.Mul(x, f.sd)
 	f.basis.inverse(x, x)
 	floats.Add(x, f.mean)
 }
