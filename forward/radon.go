@@ -193,17 +193,35 @@ type beam interface {
 	smear(im *lineImage, across, lo, hi int, work []float64)
 }
 
-// lineImage holds an image by rows and by columns, each line with a zero
-// before and after it.
+// lineImage holds an image by rows and by columns. There is at least one zero
+// before and after each line, and its first pixel begins a cache line.
 type lineImage struct {
-	count [2]int // of lines
-	size  [2]int // of a line, without the zeros
-	data  [2][]float64
+	count  [2]int // of lines
+	size   [2]int // of a line
+	stride [2]int // from line to line
+	data   [2][]float64
 }
 
+const cacheLine = 8 // values
+
+func newLineImage(rows, cols int) lineImage {
+	im := lineImage{count: [2]int{rows, cols}, size: [2]int{cols, rows}}
+	for k := range im.data {
+		im.stride[k] = cacheLine * (2 + im.size[k]/cacheLine)
+		im.data[k] = make([]float64, im.count[k]*im.stride[k])
+	}
+	return im
+}
+
+// line returns line i with the zeros beside it.
 func (im *lineImage) line(across, i int) []float64 {
-	stride := im.size[across] + 2
-	return im.data[across][i*stride : (i+1)*stride]
+	at := i*im.stride[across] + cacheLine - 1
+	return im.data[across][at : at+im.size[across]+2]
+}
+
+// row returns row i as it lies in the columns, pixels stride apart.
+func (im *lineImage) row(i int) (pixels []float64, stride int) {
+	return im.data[1][cacheLine+i:], im.stride[1]
 }
 
 // radonPass is the work space of one Apply or Adjoint, and the body of its
@@ -234,12 +252,9 @@ const (
 const stripLines = 8
 
 func newRadonPass(r *Radon) *radonPass {
-	p := &radonPass{r: r, work: make([]float64, len(r.angles)*r.beam.workSize())}
-	p.im.count = [2]int{r.rows, r.cols}
-	p.im.size = [2]int{r.cols, r.rows}
-	for k := range p.im.data {
-		p.im.data[k] = make([]float64, p.im.count[k]*(p.im.size[k]+2))
-		p.strips[k] = (p.im.count[k] + stripLines - 1) / stripLines
+	p := &radonPass{r: r, im: newLineImage(r.rows, r.cols), work: make([]float64, len(r.angles)*r.beam.workSize())}
+	for k, count := range p.im.count {
+		p.strips[k] = (count + stripLines - 1) / stripLines
 	}
 	return p
 }
@@ -254,12 +269,12 @@ func (p *radonPass) Do(i int) {
 	size, detectors, cols := p.r.beam.workSize(), p.r.geometry.Detectors, p.r.cols
 	switch p.phase {
 	case split:
-		stride := p.im.size[1] + 2
 		for k := i * stripLines; k < min((i+1)*stripLines, p.r.rows); k++ {
 			row := p.image[k*cols : (k+1)*cols]
 			copy(p.im.line(0, k)[1:], row)
+			across, stride := p.im.row(k)
 			for j, v := range row {
-				p.im.data[1][j*stride+1+k] = v
+				across[j*stride] = v
 			}
 		}
 	case project:
@@ -272,16 +287,16 @@ func (p *radonPass) Do(i int) {
 			across, i = 1, i-p.strips[0]
 		}
 		lo, hi := i*stripLines, min((i+1)*stripLines, p.im.count[across])
-		stride := p.im.size[across] + 2
+		stride := p.im.stride[across]
 		clear(p.im.data[across][lo*stride : hi*stride])
 		p.r.beam.smear(&p.im, across, lo, hi, p.work)
 	case join:
-		stride := p.im.size[1] + 2
 		for k := i * stripLines; k < min((i+1)*stripLines, p.r.rows); k++ {
 			row := p.image[k*cols : (k+1)*cols]
 			copy(row, p.im.line(0, k)[1:])
+			across, stride := p.im.row(k)
 			for j := range row {
-				row[j] += p.im.data[1][j*stride+1+k]
+				row[j] += across[j*stride]
 			}
 		}
 	}

@@ -3,7 +3,7 @@ package forward
 import (
 	"math"
 
-	"gonum.org/v1/gonum/floats"
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // parallelBeam projects in two steps. Within a row all rays of a parallel
@@ -49,22 +49,18 @@ func (s *shear) shift(i int) (at int, f float64) {
 	return at, q - float64(at)
 }
 
-// detector returns where in the work space the value at offset s is taken from
-// and with what weights, those of cubic convolution (Keys, IEEE Trans. Acoust.
-// Speech Signal Process. 29, 1981). It returns false if s is outside.
-func (b *parallelBeam) detector(a *shear, s float64) (at int, w [4]float64, ok bool) {
-	p := s*a.gain + a.start + a.origin
-	if !(p >= 1 && p < float64(b.size-2)) {
-		return 0, w, false
-	}
+// Cubic convolution (Keys, IEEE Trans. Acoust. Speech Signal Process. 29,
+// 1981) has the weights keysFar and keysNear of the distances f and 1-f at
+// the two values on either side.
+func keysNear(f float64) float64 { return 1 - f*f*(2.5-1.5*f) }
+func keysFar(f float64) float64  { return -0.5 * f * (1 - f) * (1 - f) }
+
+// position returns where in the work space the ray of offset s is, false if it
+// misses the image.
+func (b *parallelBeam) position(a *shear, s float64) (at int, f float64, ok bool) {
+	p := s*a.gain + (a.start + a.origin)
 	at = int(p)
-	f := p - float64(at)
-	g := 1 - f
-	w = [4]float64{-f * g * g / 2, 1 - f*f*(2.5-1.5*f), 1 - g*g*(2.5-1.5*g), -g * f * f / 2}
-	for k := range w {
-		w[k] *= a.length
-	}
-	return at - 1, w, true
+	return at, p - float64(at), p >= 1 && p < float64(b.size-2)
 }
 
 func (b *parallelBeam) project(data, work []float64, angle int, im *lineImage) {
@@ -74,14 +70,14 @@ func (b *parallelBeam) project(data, work []float64, angle int, im *lineImage) {
 	for i := range im.count[a.across] {
 		line := im.line(a.across, i)[1 : n+1]
 		at, f := a.shift(i)
-		floats.AddScaled(work[at:at+n], 1-f, line)
-		floats.AddScaled(work[at+1:at+1+n], f, line)
+		kernel.Axpy(work[at:at+n], 1-f, line)
+		kernel.Axpy(work[at+1:at+1+n], f, line)
 	}
 	for j, s := range b.offsets {
 		data[j] = 0
-		if at, w, ok := b.detector(a, s); ok {
-			v := work[at : at+4]
-			data[j] = w[0]*v[0] + w[1]*v[1] + w[2]*v[2] + w[3]*v[3]
+		if at, f, ok := b.position(a, s); ok {
+			v := work[at-1 : at+3 : at+3]
+			data[j] = a.length * (keysFar(f)*v[0] + keysNear(f)*v[1] + keysNear(1-f)*v[2] + keysFar(1-f)*v[3])
 		}
 	}
 }
@@ -90,10 +86,12 @@ func (b *parallelBeam) spread(work, data []float64, angle int) {
 	a := &b.angles[angle]
 	clear(work)
 	for j, s := range b.offsets {
-		if at, w, ok := b.detector(a, s); ok {
-			for k := range w {
-				work[at+k] += w[k] * data[j]
-			}
+		if at, f, ok := b.position(a, s); ok {
+			v, d := work[at-1:at+3:at+3], a.length*data[j]
+			v[0] += keysFar(f) * d
+			v[1] += keysNear(f) * d
+			v[2] += keysNear(1-f) * d
+			v[3] += keysFar(1-f) * d
 		}
 	}
 }
@@ -109,8 +107,8 @@ func (b *parallelBeam) smear(im *lineImage, across, lo, hi int, work []float64) 
 		for i := lo; i < hi; i++ {
 			line := im.line(across, i)[1 : n+1]
 			at, f := a.shift(i)
-			floats.AddScaled(line, 1-f, w[at:at+n])
-			floats.AddScaled(line, f, w[at+1:at+1+n])
+			kernel.Axpy(line, 1-f, w[at:at+n])
+			kernel.Axpy(line, f, w[at+1:at+1+n])
 		}
 	}
 }
