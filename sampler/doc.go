@@ -21,7 +21,17 @@
 // [Run] is the one loop: warm-up, draws, thinning, chains in parallel,
 // progress, checkpoints. An algorithm is a [Kernel] that plugs into it:
 //
-//	[NUTS], [HMC]  gradients; the first choice where there are any
+//	[NUTS], [HMC]              gradients; the first choice where there are any
+//	[MALA], [Barker], [MCLMC]  gradients, one or a few an iteration
+//	[ULA], [MYULA]             a score and no density; biased by their step size
+//	[PCN], [EllipticalSlice]   a Gaussian prior, in any number of dimensions
+//	[RandomWalk], [AdaptiveMetropolis], [DRAM], [Independence], [Slice]
+//	                           no gradients
+//	[Gibbs]                    blocks, each with its own kernel or conditional draw
+//	[Tempering]                several modes
+//
+// [SMC] goes from a distribution that can be drawn from to the target, and
+// estimates the evidence.
 //
 // What a chain carries is a plain struct, so that a run can be saved at any
 // iteration and resumed, bit for bit; and the same seed gives the same bits

@@ -46,13 +46,17 @@ func (m *lowRank) pull(w, g []float64) {
 	m.stretch(w)
 }
 
-func (m *lowRank) drift(q, from *point, eps float64) {
-	kickHalf(q, from, eps)
-	copy(m.v, q.p)
+func (m *lowRank) move(x, x0, p []float64, eps float64) {
+	copy(m.v, p)
 	m.stretch(m.v)
 	for i, s := range m.Sigma {
-		q.x[i] = from.x[i] + eps*s*m.v[i]
+		x[i] = x0[i] + eps*s*m.v[i]
 	}
+}
+
+func (m *lowRank) drift(q, from *point, eps float64) {
+	kickHalf(q, from, eps)
+	m.move(q.x, from.x, q.p, eps)
 }
 
 func (m *lowRank) kick(q *point, eps float64) float64 {

@@ -41,6 +41,8 @@ const (
 type metric interface {
 	// pull sets w to Lᵀg.
 	pull(w, g []float64)
+	// move sets x to x0 + ε L p. x may be x0.
+	move(x, x0, p []float64, eps float64)
 	// drift sets q.p to from.p + ε/2 from.w and q.x to from.x + ε L q.p.
 	drift(q, from *point, eps float64)
 	// kick sets q.w to Lᵀq.g, adds ε/2 q.w to q.p and returns |q.p|².
@@ -73,6 +75,12 @@ func newDiagonal(d int) *diagonal {
 func (m *diagonal) pull(w, g []float64) {
 	for i, s := range m.Sigma {
 		w[i] = s * g[i]
+	}
+}
+
+func (m *diagonal) move(x, x0, p []float64, eps float64) {
+	for i, s := range m.Sigma {
+		x[i] = x0[i] + eps*s*p[i]
 	}
 }
 
@@ -138,13 +146,17 @@ func (m *dense) pull(w, g []float64) {
 	blas64.Trmv(blas.Trans, m.triangular(), blas64.Vector{N: m.n, Data: w, Inc: 1})
 }
 
-func (m *dense) drift(q, from *point, eps float64) {
-	kickHalf(q, from, eps)
-	copy(m.v, q.p)
+func (m *dense) move(x, x0, p []float64, eps float64) {
+	copy(m.v, p)
 	blas64.Trmv(blas.NoTrans, m.triangular(), blas64.Vector{N: m.n, Data: m.v, Inc: 1})
 	for i, v := range m.v {
-		q.x[i] = from.x[i] + eps*v
+		x[i] = x0[i] + eps*v
 	}
+}
+
+func (m *dense) drift(q, from *point, eps float64) {
+	kickHalf(q, from, eps)
+	m.move(q.x, from.x, q.p, eps)
 }
 
 func (m *dense) kick(q *point, eps float64) float64 {
@@ -169,7 +181,7 @@ func kickRest(q *point, eps float64) float64 {
 }
 
 // setCovariance makes L the Cholesky factor of cov, if it has one.
-func (m *dense) setCovariance(cov *mat.SymDense) bool {
+func (m *dense) setCovariance(cov mat.Symmetric) bool {
 	var chol mat.Cholesky
 	if !chol.Factorize(cov) {
 		return false

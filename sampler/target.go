@@ -53,7 +53,10 @@ type Target struct {
 	score    bool
 	value    bool
 	evaluate func(score, x []float64) (float64, error)
-	point    func(x []float64) []float64 // in the user's space, for errors
+	point    func(x []float64) []float64 // in the user's space
+	tr       prior.Transform             // or nil
+	userDim  int                         // dimension of the user's space
+	derived  bool                        // it is a conditional or tempered density of another one
 
 	err error     // the first failure since takeErr
 	at  []float64 // and where, in the user's space
@@ -67,7 +70,7 @@ func NewTarget(density inverse.Density, dim int, transform prior.Transform) (*Ta
 		return nil, fmt.Errorf("sampler: target: dimension is %d, want 1 or more", dim)
 	}
 	t := &Target{
-		dim:   dim,
+		dim: dim, userDim: dim,
 		name:  fmt.Sprintf("%T", density),
 		value: true,
 		point: func(x []float64) []float64 { return x },
@@ -125,7 +128,7 @@ func (t *Target) transform(tr prior.Transform) error {
 	}
 	x, gx := make([]float64, nx), make([]float64, nx)
 	inner := t.evaluate
-	t.dim = nu
+	t.dim, t.tr = nu, tr
 	t.point = func(u []float64) []float64 {
 		tr.Constrain(x, u)
 		return x
@@ -199,6 +202,15 @@ func (t *Target) takeErr() error {
 	err := t.err
 	t.err = nil
 	return err
+}
+
+// derive returns a target of dimension dim that is evaluated through t, which
+// collects the failures: a conditional or a tempered density.
+func (t *Target) derive(dim int, evaluate func(score, x []float64) float64) *Target {
+	return &Target{
+		dim: dim, userDim: dim, derived: true, name: t.name, score: t.score, value: t.value, point: func(x []float64) []float64 { return x },
+		evaluate: func(score, x []float64) (float64, error) { return evaluate(score, x), nil },
+	}
 }
 
 // needs returns an error unless t has what the named kernel asks for.

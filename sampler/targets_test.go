@@ -118,7 +118,7 @@ func (b mixture1) ScoreInput(score, x []float64) []float64 {
 	return score
 }
 
-// checkMoments holds the mean of f over the draws of each chain to want within
+// checkMoment holds the mean of f over the draws of each chain to want within
 // 4 Monte Carlo standard errors.
 func checkMoment(t *testing.T, what string, r *Result, f func(x []float64) float64, want float64) {
 	t.Helper()
@@ -167,4 +167,12 @@ func mustRun(t testing.TB, target inverse.Density, k Kernel, s *Settings) *Resul
 		t.Fatal(err)
 	}
 	return r
+}
+
+// fewer returns n, or a fifth of it in a short test.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
 }
