@@ -256,6 +256,9 @@ func (standard) ScoreInput(score, x []float64) []float64 {
 }
 
 func TestNoAllocationPerIteration(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool allocate")
+	}
 	g := newLinearGaussian(t)
 	for _, c := range kernelCases(t, g) {
 		switch k := c.kernel.(type) {

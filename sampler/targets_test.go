@@ -169,10 +169,13 @@ func mustRun(t testing.TB, target inverse.Density, k Kernel, s *Settings) *Resul
 	return r
 }
 
-// fewer returns n, or a fifth of it in a short test.
+// fewer returns n, less in a short test and less again under the race detector.
 func fewer(n int) int {
 	if testing.Short() {
-		return n / 5
+		n /= 5
+	}
+	if raceEnabled {
+		n /= 4
 	}
 	return n
 }
