@@ -188,14 +188,14 @@ func (s stencil) algorithms() map[string]vectorMap {
 func init() {
 	operatorCases = append(operatorCases, func(t *testing.T) []operatorCase {
 		var cases []operatorCase
-		sizes := [][2]int{{7, 12}, {1, 1}, {1, 20}, {8, 8}}
+		sizes, centers := [][2]int{{7, 12}, {1, 1}, {1, 20}, {8, 8}}, [][2]int{{-1, 2}, {}}
 		if testing.Short() {
-			sizes = sizes[:1]
+			sizes, centers = sizes[:1], centers[:1]
 		}
 		for _, size := range sizes {
 			for name, h := range psfs() {
 				for _, b := range boundaries {
-					for _, center := range [][2]int{{}, {-1, 2}} {
+					for _, center := range centers {
 						op, err := NewConv2D(size[0], size[1], h, &Conv2DOptions{Boundary: b, Center: center})
 						if err != nil {
 							t.Fatal(err)
@@ -205,13 +205,28 @@ func init() {
 				}
 			}
 		}
+		// Large enough to be spread over the cores.
+		for _, name := range []string{"3x3", "separable 4x3", "9x8"} {
+			op, err := NewConv2D(96, 88, psfs()[name], &Conv2DOptions{Boundary: Mirror})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s, ok := op.(*spectralRows); ok {
+				op = &s.linearRows // its decomposition takes long
+			}
+			cases = append(cases, operatorCase{name: "Conv2D/large/" + name, op: op})
+		}
+		factors := []int{2, 1, 3}
+		if testing.Short() {
+			factors = factors[:1]
+		}
 		for _, b := range boundaries {
 			op, err := NewConv1D(33, []float64{3, 1, 4, 1, 5, 9}, &Conv1DOptions{Boundary: b, Center: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
 			cases = append(cases, operatorCase{name: fmt.Sprintf("Conv1D/%v", b), op: op})
-			for _, factor := range []int{1, 2, 3} {
+			for _, factor := range factors {
 				for name, h := range psfs() {
 					op, err := NewDownsample(6, 12, factor, &DownsampleOptions{Kernel: h, Boundary: b})
 					if err != nil {

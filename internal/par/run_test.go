@@ -57,6 +57,23 @@ func TestRunPanics(t *testing.T) {
 	}
 }
 
+func TestRunDoesNotAllocate(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // AllocsPerRun would set it to 1
+	c := &count{hits: make([]atomic.Int32, 4)}
+	const runs = 1000
+	var before, after runtime.MemStats
+	Run(4, c)
+	runtime.ReadMemStats(&before)
+	for range runs {
+		Run(4, c)
+	}
+	runtime.ReadMemStats(&after)
+	// The race detector and garbage collections cost a few.
+	if n := after.Mallocs - before.Mallocs; n > runs {
+		t.Errorf("%d allocations in %d runs", n, runs)
+	}
+}
+
 func BenchmarkRun(b *testing.B) {
 	c := &count{hits: make([]atomic.Int32, 4)}
 	b.ReportAllocs()
