@@ -258,6 +258,44 @@ func TestRegularisationOfHansenProblems(t *testing.T) {
 	}
 }
 
+// General-form Tikhonov, with matrices and without, is the least-squares
+// solution of the stacked system by QR.
+func TestGeneralTikhonovOfHansenProblems(t *testing.T) {
+	const n = 40
+	for _, e := range equations() {
+		p, err := e.new(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for order := range 3 {
+			l := differences(n, order)
+			lambda := 1e-2 * floats.Norm(p.Y, 2) / floats.Norm(p.X, 2)
+			var weighted, both mat.Dense
+			weighted.Scale(lambda, l)
+			both.Stack(transpose(p.A).T(), &weighted)
+			var want mat.VecDense
+			if err := want.SolveVec(&both, mat.NewVecDense(2*n-order, append(slices.Clone(p.Y), make([]float64, n-order)...))); err != nil {
+				t.Fatal(err)
+			}
+			wrong := func(x []float64) float64 {
+				return floats.Distance(x, want.RawVector().Data, 2) / mat.Norm(&want, 2)
+			}
+			dense, err := GeneralTikhonov(background, p.A, denseOf(t, l), p.Y, &FilterOptions{Param: lambda})
+			if err != nil {
+				t.Errorf("%s, order %d: %v", e.name, order, err)
+			} else if d := wrong(dense.X); d > 1e-11 {
+				t.Errorf("%s, order %d: off by %g", e.name, order, d)
+			}
+			free, err := (&penalised{p.A, denseOf(t, l), p.Y}).solve(background, lambda, nil)
+			if err != nil {
+				t.Errorf("%s, order %d: %v", e.name, order, err)
+			} else if d := wrong(free.X); d > 1e-6 || free.Stop != StopConverged {
+				t.Errorf("%s, order %d, without matrices: off by %g, stopped by %v", e.name, order, d, free.Stop)
+			}
+		}
+	}
+}
+
 func TestHansenBadInput(t *testing.T) {
 	for _, tt := range []struct {
 		err  func() error

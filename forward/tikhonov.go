@@ -51,9 +51,10 @@ const denseLimit = 600
 //
 // Up to 600 unknowns, it forms both matrices and their generalised singular
 // value decomposition, which gives every rule for the price of one
-// factorisation. Larger problems are solved matrix-free, by CGLS on the
-// damped system [A; λL]: then λ is given, or found by the discrepancy
+// factorisation. Larger problems are solved matrix-free, by LSQR on the
+// stacked system [A; λL]: then λ is given, or found by the discrepancy
 // principle from about ten such solutions, to 1 part in 1000 of the residual.
+// Stop is then StopLimit if the last of them took all of 5000 iterations.
 //
 // Nil options mean the defaults.
 func GeneralTikhonov(ctx context.Context, a, l inverse.Linear, y []float64, o *FilterOptions) (*Inversion, error) {
@@ -196,8 +197,8 @@ func (p *penalised) solve(ctx context.Context, lambda float64, x0 []float64) (*I
 		return nil, err
 	}
 	m, n := both.Dims()
-	inv, err := CGLS(ctx, both.(inverse.Linear), append(slices.Clone(p.y), make([]float64, m-len(p.y))...),
-		&IterOptions{X0: x0, MaxIter: 5000, Tol: 1e-10})
+	inv, err := LSQR(ctx, both.(inverse.Linear), append(slices.Clone(p.y), make([]float64, m-len(p.y))...),
+		&IterOptions{X0: x0, MaxIter: 5000, Tol: 1e-13})
 	if err != nil {
 		return nil, err
 	}
