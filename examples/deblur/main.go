@@ -48,6 +48,7 @@ type result struct {
 	show.Recovery
 	naive, cgls, tikhonov []float64
 	draws                 *mat.Dense
+	dust                  *dusty
 }
 
 func run(ctx context.Context) error {
@@ -135,11 +136,9 @@ func deblur(ctx context.Context, f *show.Flags, s *scene, iterations int, src ra
 	if err != nil {
 		return nil, err
 	}
-	level := make([]float64, len(s.data))
-	floats.AddConst(stat.Mean(s.data, nil), level)
 	theta, post, err := posterior.MaximizeEvidence(1e-2, 1e6, func(theta float64) (*posterior.Gaussian, error) {
 		f.Progress("evidence of precision %.3g", theta)
-		field, err := prior.NewGMRF2D(s.rows, s.cols, &prior.GMRFOptions{Order: 1, Precision: theta, Mean: level})
+		field, err := smooth(s, theta)
 		if err != nil {
 			return nil, err
 		}
@@ -168,5 +167,13 @@ func deblur(ctx context.Context, f *show.Flags, s *scene, iterations int, src ra
 	r.Add("Tikhonov, parameter by GCV", r.tikhonov)
 	r.Add("posterior mean", r.Mean)
 	r.Cover(.5, .9)
-	return r, nil
+	r.dust, err = throughDust(ctx, f, s, op, r.Precision, src)
+	return r, err
+}
+
+// smooth is the prior: a Markov random field about the mean of the data.
+func smooth(s *scene, precision float64) (*prior.GMRF, error) {
+	level := make([]float64, len(s.data))
+	floats.AddConst(stat.Mean(s.data, nil), level)
+	return prior.NewGMRF2D(s.rows, s.cols, &prior.GMRFOptions{Order: 1, Precision: precision, Mean: level})
 }
