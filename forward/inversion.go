@@ -286,9 +286,12 @@ func iterate(ctx context.Context, method string, p *leastSquares, s stepper, o *
 	}
 	k = min(k, limit)
 	if best != nil {
+		if best.Param == float64(k) {
+			best.Stop = stop // still falling
+		}
 		return best, nil
 	}
-	if corner, ok := lcurveCorner(curve); ok {
+	if corner, ok := lcurveCorner(curve); ok && corner+1 < k {
 		s.start()
 		for k = 1; k <= corner+1; k++ {
 			if err := ctx.Err(); err != nil {

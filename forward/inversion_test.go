@@ -285,6 +285,13 @@ func TestIterativeEdges(t *testing.T) {
 		if err != nil || inv.Stop != StopBound || floats.Norm(inv.X, 2) != 0 {
 			t.Errorf("%s of data below the noise: %+v, %v", name, inv, err)
 		}
+		for _, rule := range []Rule{GCV, LCurve} {
+			blur, _, y, _ := noisyBlur(t, 60, 1e-4)
+			inv, err = f(background, blur, y, &IterOptions{Rule: rule, MaxIter: 3})
+			if err != nil || inv.Stop != StopLimit || inv.Param != 3 {
+				t.Errorf("%s by %v that 3 iterations do not reach: %+v, %v", name, rule, inv, err)
+			}
+		}
 		ctx, cancel := context.WithCancel(background)
 		_, err = f(ctx, a, randomVector(4, 9), &IterOptions{Tol: 1e-300, Progress: func(it Iterate) {
 			if it.Iteration == 2 {
