@@ -69,9 +69,6 @@ func (conv[T]) backward(t *Tape[T], y *node[T]) {
 	oh, ow := c.OutDims()
 	z := y.grad
 	kernel.MulDerivative(y.act, z, z, y.aux)
-	if g := t.addTo(y.c); g != nil {
-		kernel.AddColSums(g, r*oh*ow, m, z, m)
-	}
 	gw, beta := t.gradOf(y.b)
 	gx := t.addTo(y.a)
 	xv, wv := t.nodes[y.a].val, t.nodes[y.b].val
@@ -93,6 +90,10 @@ func (conv[T]) backward(t *Tape[T], y *node[T]) {
 			kernel.Gemm(false, false, k*oh*ow, p, m, 1, zi, m, wv, p, 0, col[:k*oh*ow*p], p)
 			fold(c, gx[i*n:(i+k)*n], col, k)
 		}
+	}
+	if g := t.addTo(y.c); g != nil {
+		foldRows(z, r*oh*ow)
+		kernel.Add(g, g, z[:m])
 	}
 }
 

@@ -47,11 +47,23 @@ func (linear[T]) backward(t *Tape[T], y *node[T]) {
 			kernel.Mul(g, g, y.mask)
 		}
 	}
-	if g := t.addTo(y.c); g != nil {
-		kernel.AddColSums(g, r, m, z, m)
-	}
 	if g, beta := t.gradOf(y.a); g != nil {
 		kernel.Gemm(false, false, r, n, m, 1, z, m, t.nodes[y.b].val, n, beta, g, n)
+	}
+	if g := t.addTo(y.c); g != nil {
+		foldRows(z, r)
+		kernel.Add(g, g, z[:m])
+	}
+}
+
+// foldRows leaves the sum of the r rows of x in the first. It adds the lower
+// half to the upper, again and again: few long sums instead of many short
+// ones, and less rounding.
+func foldRows[T kernel.Float](x []T, r int) {
+	for m := len(x) / r; r > 1; {
+		h := r / 2
+		kernel.Add(x[:h*m], x[:h*m], x[(r-h)*m:r*m])
+		r -= h
 	}
 }
 

@@ -23,12 +23,12 @@ func benchmarkStep(b *testing.B, p *nn.Params[float32], loss Loss[float32], rows
 	}
 	for _, workers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
-			s.Batch, s.Src = rows, rng.New(1, 0)
+			s.Batch, s.Workers, s.Src = rows, workers, rng.New(1, 0)
 			t, err := NewTrainer(p.Values, loss, train, nil, &s)
 			if err != nil {
 				b.Fatal(err)
 			}
-			e := newEngine(loss, p.Len(), rows, workers, 1)
+			e := newEngine(loss, p.Len(), &t.s, 1)
 			defer e.close()
 			t.shuffle(0)
 			b.ReportAllocs()
@@ -106,5 +106,5 @@ func BenchmarkUNet(b *testing.B) {
 	benchmarkStep(b, p, func(t *autodiff.Tape[float32], bl *Block) autodiff.Var {
 		x, tm := t.InputRows(xs, 784, bl.Rows), t.InputRows(ts, 1, bl.Rows)
 		return t.RowSums(t.Square(t.Sub(net.Forward(t, x, embed.Forward(t, tm)), x)))
-	}, rows, Settings{})
+	}, rows, Settings{Blocks: 8})
 }

@@ -25,7 +25,7 @@ const (
 // header is what a state says of the run that it belongs to, and counters.
 type header struct {
 	Rows, ValidRows string // fingerprints
-	Batch           int
+	Batch, Blocks   int
 	Seed            uint64
 	Step, Count     int
 	BestAt, Stale   int
@@ -38,7 +38,7 @@ type header struct {
 func (t *Trainer[T]) Save(w io.Writer) error {
 	st := &t.state
 	h, err := json.Marshal(header{
-		Rows: t.prints[0], ValidRows: t.prints[1], Batch: t.s.Batch,
+		Rows: t.prints[0], ValidRows: t.prints[1], Batch: t.s.Batch, Blocks: t.s.Blocks,
 		Seed: st.Seed, Step: st.Step, Count: st.Count, BestAt: st.BestAt, Stale: st.Stale,
 		Dropped: st.Dropped, Stopped: st.Stopped, Elapsed: st.Elapsed,
 	})
@@ -92,6 +92,8 @@ func (t *Trainer[T]) load(f *safetensors.File) error {
 	switch {
 	case h.Batch != t.s.Batch:
 		return fmt.Errorf("the batch size was %d and is %d", h.Batch, t.s.Batch)
+	case h.Blocks != t.s.Blocks:
+		return fmt.Errorf("the number of blocks was %d and is %d", h.Blocks, t.s.Blocks)
 	case h.Rows != t.prints[0]:
 		return fmt.Errorf("the training rows are others (%s, then %s)", h.Rows, t.prints[0])
 	case h.ValidRows != t.prints[1]:

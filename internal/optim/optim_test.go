@@ -83,7 +83,7 @@ func TestTrainingLearns(t *testing.T) {
 		t.Errorf("losses %+v, then %+v", first, last)
 	}
 	// The result has the best validation loss.
-	e := newEngine(q.loss, q.p.Len(), 96, 1, tr.state.Seed)
+	e := newEngine(q.loss, q.p.Len(), &tr.s, tr.state.Seed)
 	defer e.close()
 	if l, _ := e.meanLoss(q.p.Values, q.valid, 0); l != last.Best {
 		t.Errorf("the result has loss %v, the best was %v", l, last.Best)
@@ -300,8 +300,8 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	}
 	for _, workers := range []int{1, 2} {
 		q := newProblem()
-		tr := q.trainer(t, Settings{Clip: 1, EMA: 0.9})
-		e := newEngine(q.loss, q.p.Len(), 96, workers, 1)
+		tr := q.trainer(t, Settings{Clip: 1, EMA: 0.9, Workers: workers})
+		e := newEngine(q.loss, q.p.Len(), &tr.s, 1)
 		tr.shuffle(0)
 		step := func() {
 			tr.state.Step %= 3

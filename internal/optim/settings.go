@@ -30,6 +30,7 @@ type Settings struct {
 
 	Src     rand.Source // nil means a freshly seeded one
 	Workers int         // 0 means GOMAXPROCS
+	Blocks  int         // row blocks of a minibatch, at most 64; 0 means by its size; the weights depend on it in the last digits
 
 	Progress        func(Progress)                           // called after each validation, or each epoch if there is none
 	Checkpoint      func(save func(w io.Writer) error) error // called with a function that writes the state
@@ -141,11 +142,15 @@ func (s Settings) withDefaults() (Settings, error) {
 	if s.Schedule == nil {
 		s.Schedule = Constant{}
 	}
+	if s.Blocks > maxBlocks {
+		return s, fmt.Errorf("optim: Blocks is %d, want at most %d", s.Blocks, maxBlocks)
+	}
 	inf := math.Inf(1)
 	return s, errors.Join(
 		count("Batch", &s.Batch, 128),
 		count("Epochs", &s.Epochs, 1000),
 		count("Steps", &s.Steps, 0),
+		count("Blocks", &s.Blocks, 0),
 		count("ValidEvery", &s.ValidEvery, 0),
 		count("Patience", &s.Patience, 0),
 		count("Drops", &s.Drops, 0),

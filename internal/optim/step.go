@@ -23,17 +23,29 @@ type Block struct {
 	Valid bool        // whether this is validation, without gradients
 }
 
-// maxBlocks bounds the memory for gradients, and minRows the work of a block:
-// with fewer rows, adding up the gradients would cost more than it saves.
+// maxRows is the number of rows on a tape at a time, so that what a block
+// computes stays in the cache.
+const maxRows = 256
+
+// maxBlocks bounds the number of blocks of a batch, autoBlocks the number that
+// is chosen: each takes memory for a gradient.
 const (
-	maxBlocks = 8
-	minRows   = 16
-	maxRows   = 256 // rows on a tape at a time
+	maxBlocks  = 64
+	autoBlocks = 16
 )
 
-// blocks returns the number of blocks of a batch of n rows.
-func blocks(n int) int {
-	return max(1, min(maxBlocks, n/minRows))
+// blocks returns the number of blocks of a batch of n rows: if not given, 2
+// from 32 rows, 4 from 128, 8 from 512 and so on. More blocks keep more
+// workers busy, but each has a gradient to add up, and short matrix products.
+func blocks(n, given int) int {
+	if given > 0 {
+		return min(given, n)
+	}
+	b := 1
+	for ; n >= 32 && b < autoBlocks; n /= 4 {
+		b *= 2
+	}
+	return b
 }
 
 // engine computes losses and their gradients, in parallel.
@@ -41,6 +53,7 @@ type engine[T kernel.Float] struct {
 	loss    Loss[T]
 	pool    *par.Pool
 	seed    uint64
+	given   int // Settings.Blocks
 	tapes   chan *worker[T]
 	grads   [][]T // of each block; their sum ends up in the first
 	losses  []float64
@@ -61,18 +74,18 @@ type worker[T kernel.Float] struct {
 	block Block
 }
 
-func newEngine[T kernel.Float](loss Loss[T], n, batch, workers int, seed uint64) *engine[T] {
-	e := &engine[T]{loss: loss, pool: par.NewPool(workers), seed: seed}
+func newEngine[T kernel.Float](loss Loss[T], n int, s *Settings, seed uint64) *engine[T] {
+	e := &engine[T]{loss: loss, pool: par.NewPool(s.Workers), seed: seed, given: s.Blocks}
 	w := e.pool.Workers()
 	e.tapes = make(chan *worker[T], w)
 	for range w {
 		e.tapes <- &worker[T]{block: Block{Src: new(rng.Source)}}
 	}
-	e.grads = make([][]T, blocks(batch))
+	e.grads = make([][]T, blocks(s.Batch, s.Blocks))
 	for i := range e.grads {
 		e.grads[i] = make([]T, n)
 	}
-	e.losses = make([]float64, blocks(batch))
+	e.losses = make([]float64, len(e.grads))
 	e.squares = make([]float64, (n+chunk-1)/chunk)
 	e.gradBlock, e.lossBlock = e.runGradBlock, e.runLossBlock
 	e.sumChunk, e.updateChunk = e.runSumChunk, e.runUpdateChunk
@@ -85,7 +98,7 @@ func (e *engine[T]) close() { e.pool.Close() }
 // gradient in grads[0]; the second result is the gradient's norm.
 func (e *engine[T]) gradient(weights []T, rows []int, step int) (loss, norm float64, err error) {
 	e.weights, e.rows, e.step = weights, rows, step
-	e.batch = blocks(len(rows))
+	e.batch = blocks(len(rows), e.given)
 	if err := e.pool.Each(e.batch, e.gradBlock); err != nil {
 		return 0, 0, err
 	}

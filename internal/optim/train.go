@@ -107,7 +107,7 @@ func (t *Trainer[T]) steps() (epoch, all int) {
 // weights so far are then in the caller's vector, and the report says how it
 // went. After the end of ctx, Run may be called again to continue.
 func (t *Trainer[T]) Run(ctx context.Context) (*Report, error) {
-	e := newEngine(t.loss, len(t.result), t.s.Batch, t.s.Workers, t.state.Seed)
+	e := newEngine(t.loss, len(t.result), &t.s, t.state.Seed)
 	defer e.close()
 	t.started = time.Now().Add(-t.state.Elapsed)
 	err := t.run(ctx, e)
