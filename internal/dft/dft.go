@@ -238,7 +238,7 @@ func (p *fftPass) transformColumns(lo, hi int) {
 	w := t.col.get()
 	inverse := p.kind == columnsInverse
 	if hi-lo < lanes {
-		clear(w.x)
+		clear(w.x) // what idle lanes hold would grow from use to use
 	}
 	for j := range t.rows {
 		b := &w.x[j]
