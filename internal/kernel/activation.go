@@ -32,7 +32,7 @@ var activations = [...]struct {
 	Sigmoid:  {"sigmoid", true, opSigmoid, opMulSigmoid},
 	Softplus: {"softplus", true, opSoftplus, opMulSoftplus},
 	SiLU:     {"silu", true, opSilu, opMulSiLU},
-	GELU:     {name: "gelu"},
+	GELU:     {"gelu", true, opGelu, opMulGELU},
 	LogCosh:  {"logcosh", true, opLogCosh, opMulLogCosh},
 }
 
@@ -167,7 +167,20 @@ func gelu(x float64) float64 {
 	if x < -40 {
 		return math.Copysign(0, x)
 	}
-	return 0.5 * x * math.Erfc(-x*(1/math.Sqrt2))
+	return x * normalCDF(x)
+}
+
+// normalCDF returns Φ(x) = erfc(-x/√2)/2. The rounding error of the argument
+// is made good to first order.
+func normalCDF(x float64) float64 {
+	const low = -4.833646656726457e-17 // of 1/√2
+	a := -x * (1 / math.Sqrt2)
+	y := 0.5 * math.Erfc(a)
+	if a > 0.5 {
+		d := math.FMA(-x, 1/math.Sqrt2, -a) - x*low
+		y -= d * math.Exp(-a*a) * (1 / math.SqrtPi)
+	}
+	return y
 }
 
 // geluPrime returns Φ(x) + x φ(x).
@@ -179,7 +192,7 @@ func geluPrime(x float64) float64 {
 		return 0
 	}
 	const invSqrt2Pi = 1 / (math.SqrtPi * math.Sqrt2)
-	return 0.5*math.Erfc(-x*(1/math.Sqrt2)) + x*invSqrt2Pi*math.Exp(-0.5*x*x)
+	return normalCDF(x) + x*invSqrt2Pi*math.Exp(-0.5*x*x)
 }
 
 // logCosh returns log cosh x.

@@ -19,29 +19,39 @@ type AdamStep struct {
 //	p ← p - αλp - α m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)
 func Adam[T Float](p, m, v, g []T, s AdamStep) {
 	checkLen("Adam", len(p), len(m), len(v), len(g))
-	c := s.coefficients()
-	b1, a1, b2, a2 := T(s.Beta1), T(1-s.Beta1), T(s.Beta2), T(1-s.Beta2)
-	scale, keep, rate, root, eps := T(c.scale), T(c.keep), T(c.rate), T(c.root), T(s.Eps)
+	c := coefficients[T](s)
+	if adamSIMD(p, m, v, g, &c) {
+		return
+	}
 	for i, gi := range g {
-		gi *= scale
-		m[i] = b1*m[i] + a1*gi
-		v[i] = b2*v[i] + a2*(gi*gi)
-		p[i] = keep*p[i] - rate*m[i]/(root*T(math.Sqrt(float64(v[i])))+eps)
+		gi *= c.scale
+		m[i] = c.beta1*m[i] + c.rest1*gi
+		v[i] = c.beta2*v[i] + c.rest2*(gi*gi)
+		p[i] = c.keep*p[i] - c.rate*m[i]/(c.root*T(math.Sqrt(float64(v[i])))+c.eps)
 	}
 }
 
-// adamCoefficients are the scalars of one step: p ← keep p - rate m/(root √v + ε).
-type adamCoefficients struct{ scale, keep, rate, root float64 }
+// adamCoefficients are the scalars of a step:
+//
+//	m ← beta1 m + rest1 g,  v ← beta2 v + rest2 g²,  p ← keep p - rate m/(root √v + eps)
+//
+// for the gradient times scale.
+type adamCoefficients[T Float] struct {
+	beta1, rest1, beta2, rest2, scale, keep, rate, root, eps T
+}
 
-func (s AdamStep) coefficients() adamCoefficients {
+func coefficients[T Float](s AdamStep) adamCoefficients[T] {
 	t := float64(s.Step)
-	c := adamCoefficients{
-		scale: s.GradScale,
-		keep:  1 - s.Rate*s.Decay,
-		rate:  s.Rate / (1 - math.Pow(s.Beta1, t)),
-		root:  1 / math.Sqrt(1-math.Pow(s.Beta2, t)),
+	c := adamCoefficients[T]{
+		beta1: T(s.Beta1), rest1: T(1 - s.Beta1),
+		beta2: T(s.Beta2), rest2: T(1 - s.Beta2),
+		scale: T(s.GradScale),
+		keep:  T(1 - s.Rate*s.Decay),
+		rate:  T(s.Rate / (1 - math.Pow(s.Beta1, t))),
+		root:  T(1 / math.Sqrt(1-math.Pow(s.Beta2, t))),
+		eps:   T(s.Eps),
 	}
-	if c.scale == 0 {
+	if s.GradScale == 0 {
 		c.scale = 1
 	}
 	return c

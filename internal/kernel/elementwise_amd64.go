@@ -57,6 +57,11 @@ func siluF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func geluF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func logCoshF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -83,6 +88,11 @@ func mulSoftplusF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func mulSiLUF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func mulGELUF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -122,7 +132,7 @@ func scaleF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
-func subScalarF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+func softmaxBackF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -182,6 +192,11 @@ func siluF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func geluF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func logCoshF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -208,6 +223,11 @@ func mulSoftplusF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func mulSiLUF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func mulGELUF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -247,7 +267,7 @@ func scaleF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
-func subScalarF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+func softmaxBackF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -307,6 +327,11 @@ func siluF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func geluF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func logCoshF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -333,6 +358,11 @@ func mulSoftplusF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func mulSiLUF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func mulGELUF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -372,7 +402,7 @@ func scaleF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
-func subScalarF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+func softmaxBackF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -432,6 +462,11 @@ func siluF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func geluF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func logCoshF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -458,6 +493,11 @@ func mulSoftplusF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func mulSiLUF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func mulGELUF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -497,7 +537,7 @@ func scaleF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
-func subScalarF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+func softmaxBackF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //

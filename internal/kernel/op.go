@@ -15,20 +15,22 @@ const (
 	opSigmoid
 	opSoftplus
 	opSilu
+	opGelu
 	opLogCosh
 	opMulReLU // dst = a σ'(b), here and below
 	opMulTanh
 	opMulSigmoid
 	opMulSoftplus
 	opMulSiLU
+	opMulGELU
 	opMulLogCosh
 	opAdd // a + b
 	opSub
 	opMul
 	opDiv
-	opAddMul    // dst + a b
-	opScale     // s a
-	opSubScalar // a - s
-	opAxpy      // dst + s a
+	opAddMul      // dst + a b
+	opScale       // s a
+	opSoftmaxBack // b (a - s)
+	opAxpy        // dst + s a
 	numOps
 )

@@ -10,3 +10,13 @@ func run[T Float](o op, dst, a, b []T, s T) bool { return false }
 
 func gemmSIMD[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, d []T, ldd int, c []T, ldc int, ep *Epilogue[T]) {
 }
+
+func dotSIMD[T Float](a, b []T) (s T, ok bool) { return 0, false }
+
+func sumSIMD[T Float](x []T) (s T, ok bool) { return 0, false }
+
+func addColSumsSIMD[T Float](dst []T, m, n int, x []T, ldx int) bool { return false }
+
+func expRowsSIMD[T Float](dst []T, ldd int, top, sum, x []T, ldx, n int) bool { return false }
+
+func adamSIMD[T Float](p, m, v, g []T, c *adamCoefficients[T]) bool { return false }

@@ -17,6 +17,7 @@ const (
 var (
 	best                         = detect()
 	gemm32, gemm64               *gemmSet
+	reduce32, reduce64           *reduceSet
 	elementwise32, elementwise64 *[numOps]func(dst, a, b, s *byte, n int)
 )
 
@@ -57,12 +58,15 @@ func use(p path) {
 	switch p {
 	case portable:
 		gemm32, gemm64 = nil, nil
+		reduce32, reduce64 = nil, nil
 		elementwise32, elementwise64 = nil, nil
 	case avx2Path:
 		gemm32, gemm64 = &gemmF32AVX2, &gemmF64AVX2
+		reduce32, reduce64 = &reduceF32AVX2, &reduceF64AVX2
 		elementwise32, elementwise64 = &elementwiseF32AVX2, &elementwiseF64AVX2
 	case avx512Path:
 		gemm32, gemm64 = &gemmF32AVX512, &gemmF64AVX512
+		reduce32, reduce64 = &reduceF32AVX512, &reduceF64AVX512
 		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}
 }

@@ -86,10 +86,44 @@ func log1pRef(x twofold) twofold {
 	return y.sub(d.div(one2.add(x)))
 }
 
+// tailRef returns m and k with Φ(-x) = 2^k m, x ≥ 0: by the series of
+// (Φ(x) - 1/2)/φ(x), or by the continued fraction of φ(x)/Φ(-x).
+func tailRef(x float64) (m twofold, k int) {
+	x2 := twofold{x, 0}.mul(twofold{x, 0})
+	density, k := expRef(x2.ldexp(-1).neg())
+	density = density.mul(twofold{0.3989422804014327, -2.4923272022777427e-17})
+	if x < 3 {
+		sum, term := twofold{}, twofold{x, 0}
+		for i := 3; term.hi > sum.hi*1e-34; i += 2 {
+			sum = sum.add(term)
+			term = term.mul(x2).div(twofold{float64(i), 0})
+		}
+		return twofold{0.5, 0}.sub(density.mul(sum).ldexp(k)), 0
+	}
+	f := twofold{x, 0}
+	for i := 200; i > 0; i-- {
+		f = twofold{x, 0}.add(twofold{float64(i), 0}.div(f))
+	}
+	return density.div(f), k
+}
+
 // The reference itself against series of rational numbers.
 func TestReference(t *testing.T) {
 	toBig := func(x twofold) *big.Float {
 		return new(big.Float).SetPrec(300).Add(new(big.Float).SetPrec(300).SetFloat64(x.hi), big.NewFloat(x.lo))
+	}
+	// The two ways to the tail of the normal distribution.
+	for _, x := range []float64{2.9, 2.999999, 3 - 1e-15} {
+		m, _ := tailRef(x)
+		f := twofold{x, 0}
+		for i := 400; i > 0; i-- {
+			f = twofold{x, 0}.add(twofold{float64(i), 0}.div(f))
+		}
+		density, k := expRef(twofold{x, 0}.mul(twofold{x, 0}).ldexp(-1).neg())
+		d := density.ldexp(k).div(f).mul(twofold{0.3989422804014327, -2.4923272022777427e-17}).div(m).sub(one2)
+		if math.Abs(d.hi) > 1e-26 {
+			t.Errorf("tailRef(%v): the series and the fraction differ by %v", x, d.hi)
+		}
 	}
 	for _, x := range []float64{0.49, -0.47, 0.1, 1e-3, -1e-9, 3e-20} {
 		want, term := new(big.Float).SetPrec(300), new(big.Float).SetPrec(300).SetInt64(1)

@@ -27,12 +27,14 @@ var elementwiseF32AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opSigmoid:     sigmoidF32AVX2,
 	opSoftplus:    softplusF32AVX2,
 	opSilu:        siluF32AVX2,
+	opGelu:        geluF32AVX2,
 	opLogCosh:     logCoshF32AVX2,
 	opMulReLU:     mulReLUF32AVX2,
 	opMulTanh:     mulTanhF32AVX2,
 	opMulSigmoid:  mulSigmoidF32AVX2,
 	opMulSoftplus: mulSoftplusF32AVX2,
 	opMulSiLU:     mulSiLUF32AVX2,
+	opMulGELU:     mulGELUF32AVX2,
 	opMulLogCosh:  mulLogCoshF32AVX2,
 	opAdd:         addF32AVX2,
 	opSub:         subF32AVX2,
@@ -40,8 +42,14 @@ var elementwiseF32AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opDiv:         divF32AVX2,
 	opAddMul:      addMulF32AVX2,
 	opScale:       scaleF32AVX2,
-	opSubScalar:   subScalarF32AVX2,
+	opSoftmaxBack: softmaxBackF32AVX2,
 	opAxpy:        axpyF32AVX2,
+}
+
+var reduceF32AVX2 = reduceSet{
+	lanes: 8,
+	dot:   dotF32AVX2, sum: sumF32AVX2, softmax: softmaxF32AVX2, adam: adamF32AVX2,
+	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX2, colSums2F32AVX2, colSums3F32AVX2, colSums4F32AVX2},
 }
 
 var gemmF64AVX2 = gemmSet{
@@ -67,12 +75,14 @@ var elementwiseF64AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opSigmoid:     sigmoidF64AVX2,
 	opSoftplus:    softplusF64AVX2,
 	opSilu:        siluF64AVX2,
+	opGelu:        geluF64AVX2,
 	opLogCosh:     logCoshF64AVX2,
 	opMulReLU:     mulReLUF64AVX2,
 	opMulTanh:     mulTanhF64AVX2,
 	opMulSigmoid:  mulSigmoidF64AVX2,
 	opMulSoftplus: mulSoftplusF64AVX2,
 	opMulSiLU:     mulSiLUF64AVX2,
+	opMulGELU:     mulGELUF64AVX2,
 	opMulLogCosh:  mulLogCoshF64AVX2,
 	opAdd:         addF64AVX2,
 	opSub:         subF64AVX2,
@@ -80,8 +90,14 @@ var elementwiseF64AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opDiv:         divF64AVX2,
 	opAddMul:      addMulF64AVX2,
 	opScale:       scaleF64AVX2,
-	opSubScalar:   subScalarF64AVX2,
+	opSoftmaxBack: softmaxBackF64AVX2,
 	opAxpy:        axpyF64AVX2,
+}
+
+var reduceF64AVX2 = reduceSet{
+	lanes: 4,
+	dot:   dotF64AVX2, sum: sumF64AVX2, softmax: softmaxF64AVX2, adam: adamF64AVX2,
+	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX2, colSums2F64AVX2, colSums3F64AVX2, colSums4F64AVX2},
 }
 
 var gemmF32AVX512 = gemmSet{
@@ -107,12 +123,14 @@ var elementwiseF32AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opSigmoid:     sigmoidF32AVX512,
 	opSoftplus:    softplusF32AVX512,
 	opSilu:        siluF32AVX512,
+	opGelu:        geluF32AVX512,
 	opLogCosh:     logCoshF32AVX512,
 	opMulReLU:     mulReLUF32AVX512,
 	opMulTanh:     mulTanhF32AVX512,
 	opMulSigmoid:  mulSigmoidF32AVX512,
 	opMulSoftplus: mulSoftplusF32AVX512,
 	opMulSiLU:     mulSiLUF32AVX512,
+	opMulGELU:     mulGELUF32AVX512,
 	opMulLogCosh:  mulLogCoshF32AVX512,
 	opAdd:         addF32AVX512,
 	opSub:         subF32AVX512,
@@ -120,8 +138,14 @@ var elementwiseF32AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opDiv:         divF32AVX512,
 	opAddMul:      addMulF32AVX512,
 	opScale:       scaleF32AVX512,
-	opSubScalar:   subScalarF32AVX512,
+	opSoftmaxBack: softmaxBackF32AVX512,
 	opAxpy:        axpyF32AVX512,
+}
+
+var reduceF32AVX512 = reduceSet{
+	lanes: 16,
+	dot:   dotF32AVX512, sum: sumF32AVX512, softmax: softmaxF32AVX512, adam: adamF32AVX512,
+	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX512, colSums2F32AVX512, colSums3F32AVX512, colSums4F32AVX512},
 }
 
 var gemmF64AVX512 = gemmSet{
@@ -147,12 +171,14 @@ var elementwiseF64AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opSigmoid:     sigmoidF64AVX512,
 	opSoftplus:    softplusF64AVX512,
 	opSilu:        siluF64AVX512,
+	opGelu:        geluF64AVX512,
 	opLogCosh:     logCoshF64AVX512,
 	opMulReLU:     mulReLUF64AVX512,
 	opMulTanh:     mulTanhF64AVX512,
 	opMulSigmoid:  mulSigmoidF64AVX512,
 	opMulSoftplus: mulSoftplusF64AVX512,
 	opMulSiLU:     mulSiLUF64AVX512,
+	opMulGELU:     mulGELUF64AVX512,
 	opMulLogCosh:  mulLogCoshF64AVX512,
 	opAdd:         addF64AVX512,
 	opSub:         subF64AVX512,
@@ -160,6 +186,12 @@ var elementwiseF64AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opDiv:         divF64AVX512,
 	opAddMul:      addMulF64AVX512,
 	opScale:       scaleF64AVX512,
-	opSubScalar:   subScalarF64AVX512,
+	opSoftmaxBack: softmaxBackF64AVX512,
 	opAxpy:        axpyF64AVX512,
+}
+
+var reduceF64AVX512 = reduceSet{
+	lanes: 8,
+	dot:   dotF64AVX512, sum: sumF64AVX512, softmax: softmaxF64AVX512, adam: adamF64AVX512,
+	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX512, colSums2F64AVX512, colSums3F64AVX512, colSums4F64AVX512},
 }

@@ -23,6 +23,7 @@ var elementwise = []struct {
 	{"sigmoid", "a", func(v *vec, x []value) value { return v.sigmoid(x[0]) }},
 	{"softplus", "a", func(v *vec, x []value) value { return v.softplus(x[0]) }},
 	{"silu", "a", func(v *vec, x []value) value { return v.silu(x[0]) }},
+	{"gelu", "a", func(v *vec, x []value) value { return v.gelu(x[0]) }},
 	{"logCosh", "a", func(v *vec, x []value) value { return v.logCosh(x[0]) }},
 
 	// Backward passes: a is the gradient, b the output or the input.
@@ -38,6 +39,7 @@ var elementwise = []struct {
 	}},
 	{"mulSoftplus", "a b", func(v *vec, x []value) value { return v.mul(v.sigmoid(x[1]), x[0]) }},
 	{"mulSiLU", "a b", func(v *vec, x []value) value { return v.mul(v.siluPrime(x[1]), x[0]) }},
+	{"mulGELU", "a b", func(v *vec, x []value) value { return v.mul(v.geluPrime(x[1]), x[0]) }},
 	{"mulLogCosh", "a b", func(v *vec, x []value) value { return v.mul(v.tanh(x[1]), x[0]) }},
 
 	{"add", "a b", func(v *vec, x []value) value { return v.add(x[0], x[1]) }},
@@ -46,7 +48,7 @@ var elementwise = []struct {
 	{"div", "a b", func(v *vec, x []value) value { return v.div(x[0], x[1]) }},
 	{"addMul", "a b dst", func(v *vec, x []value) value { return v.addMul(x[2], x[0], x[1]) }},
 	{"scale", "a s", func(v *vec, x []value) value { return v.mul(x[0], x[1]) }},
-	{"subScalar", "a s", func(v *vec, x []value) value { return v.sub(x[0], x[1]) }},
+	{"softmaxBack", "a b s", func(v *vec, x []value) value { return v.mul(v.sub(x[0], x[2]), x[1]) }},
 	{"axpy", "a s dst", func(v *vec, x []value) value { return v.addMul(x[2], x[0], x[1]) }},
 }
 
@@ -70,48 +72,69 @@ func (v *vec) elementwise(name string, args []string, f func(v *vec, x []value) 
 			from[arg] = v.param(arg)
 		}
 	}
-	v.loop(v.param("n"), func(at reg64, load loader, store storer) {
+	v.loop("", v.param("n"), func(at reg64, p part) {
 		var x []value
 		for _, arg := range args {
 			if arg == "s" {
 				x = append(x, scalar)
 			} else {
-				x = append(x, load(mem{Base: from[arg], Index: at, Scale: 1}))
+				x = append(x, p.load(mem{Base: from[arg], Index: at, Scale: 1}))
 			}
 		}
-		store(f(v, x), mem{Base: dst, Index: at, Scale: 1})
+		p.store(f(v, x), mem{Base: dst, Index: at, Scale: 1})
 	})
 	v.end()
 }
 
-type (
-	loader func(m mem) value
-	storer func(x value, m mem)
-)
+// part is a vector in memory, of which only the lanes in the mask are there if
+// it is not nil.
+type part struct {
+	*vec
+	mask lanemask
+}
+
+// load returns the vector, zero in the lanes that are not there.
+func (p part) load(m mem) value {
+	if p.mask == nil {
+		return p.vec.load(m)
+	}
+	return p.loadFirst(m, p.mask)
+}
+
+func (p part) store(x value, m mem) {
+	if p.mask == nil {
+		p.vec.store(x, m)
+	} else {
+		p.storeFirst(x, p.mask, m)
+	}
+}
+
+// fill returns x with y in the lanes that are not there.
+func (p part) fill(x, y value) value {
+	if p.mask == nil {
+		return x
+	}
+	return p.choose(p.mask, x, y)
+}
 
 // loop writes body for each vector of n elements, at the offset `at` in
 // bytes, and for the rest under a mask. It clobbers n.
-func (v *vec) loop(n reg64, body func(at reg64, load loader, store storer)) {
+func (v *vec) loop(name string, n reg64, body func(at reg64, p part)) {
 	at := v.GP64()
-	if v.avx512() {
-		v.hoist(func() {
-			body(at, func(mem) value { return v.reg() }, func(value, mem) {})
-		})
+	if v.avx512() && v.hoisted == nil {
+		v.hoist(func() { body(at, part{v, nil}) })
 	}
 	v.XORQ(at, at)
 	v.SUBQ(operand.U8(v.lanes()), n)
-	v.JLT(operand.LabelRef("rest"))
-	v.Label("vector")
-	body(at, v.load, v.store)
+	v.JLT(operand.LabelRef(name + "rest"))
+	v.Label(name + "vector")
+	body(at, part{v, nil})
 	v.ADDQ(operand.U8(v.bytes()), at)
 	v.SUBQ(operand.U8(v.lanes()), n)
-	v.JGE(operand.LabelRef("vector"))
-	v.Label("rest")
+	v.JGE(operand.LabelRef(name + "vector"))
+	v.Label(name + "rest")
 	v.ADDQ(operand.U8(v.lanes()), n)
-	v.JEQ(operand.LabelRef("done"))
-	mask := v.firstLanes(n)
-	body(at,
-		func(m mem) value { return v.loadFirst(m, mask) },
-		func(x value, m mem) { v.storeFirst(x, mask, m) })
-	v.Label("done")
+	v.JEQ(operand.LabelRef(name + "done"))
+	body(at, part{v, v.firstLanes(n)})
+	v.Label(name + "done")
 }

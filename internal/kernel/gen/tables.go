@@ -37,6 +37,8 @@ func writeTables(path string) {
 			fmt.Fprintf(&b, "op%s%s: %s%s,\n", strings.ToUpper(e.name[:1]), e.name[1:], e.name, f)
 		}
 		fmt.Fprintln(&b, "}")
+		fmt.Fprintf(&b, "\nvar reduce%s = reduceSet{\nlanes: %d,\ndot: dot%s, sum: sum%s, softmax: softmax%s, adam: adam%s,\n", f, v.lanes(), f, f, f, f)
+		fmt.Fprintf(&b, "colSums: [4]func(dst, a *byte, ld, m, last int){colSums1%s, colSums2%s, colSums3%s, colSums4%s},\n}\n", f, f, f, f)
 	}
 	src, err := format.Source(b.Bytes())
 	if err != nil {

@@ -90,10 +90,13 @@ func (v *vec) end() {
 }
 
 func (v *vec) reg() value {
-	if v.avx512() {
+	switch v.bits {
+	case 512:
 		return v.ZMM()
+	case 256:
+		return v.YMM()
 	}
-	return v.YMM()
+	return v.XMM()
 }
 
 // op writes the instruction name for the element type: op("VADD", a, b, dst)
