@@ -197,7 +197,7 @@ func TestSBC(t *testing.T) {
 		"NUTS":          &NUTS{},
 		"NUTS/variance": &NUTS{Metric: DiagonalVariance},
 		"NUTS/dense":    &NUTS{Metric: Dense},
-		"NUTS/lowrank":  &NUTS{Metric: LowRank},
+		"NUTS/fisher":   &NUTS{Metric: DiagonalFisher},
 		"Tempering":     &Tempering{Kernel: &AdaptiveMetropolis{}, Base: locationPrior{}, Levels: 3},
 		"MCLMC":         &MCLMC{EnergyVariance: 1e-6},
 	}

@@ -84,6 +84,7 @@ type hamiltonian struct {
 type hamiltonianOptions struct {
 	metric                                 Metric
 	targetAccept, stepSize, maxEnergyError float64
+	cautious                               bool // targetAccept may rise in warm-up
 }
 
 func (o hamiltonianOptions) withDefaults(kernel string) (hamiltonianOptions, error) {
@@ -112,6 +113,7 @@ func newHamiltonian(kernel string, t *Target, o hamiltonianOptions, warmup int) 
 	}
 	d := t.Dim()
 	h.X, h.G = make([]float64, d), make([]float64, d)
+	o.metric = o.metric.of(d)
 	var err error
 	if h.Metric, err = newMetric(o.metric, d); err != nil {
 		return h, fmt.Errorf("sampler: %s: %w", kernel, err)
@@ -122,6 +124,10 @@ func newHamiltonian(kernel string, t *Target, o hamiltonianOptions, warmup int) 
 	return h, nil
 }
 
+// maxScore is the steepest score that a chain can start from: beyond it a step
+// is lost in the rounding of the point.
+const maxScore = 1e20
+
 func (h *hamiltonian) dim() int { return len(h.X) }
 
 // Set implements State.
@@ -130,6 +136,11 @@ func (h *hamiltonian) Set(x []float64) error {
 	h.LogProb = h.target.LogProbScore(h.G, h.X)
 	if math.IsInf(h.LogProb, -1) {
 		return h.target.startError(h.LogProb)
+	}
+	for _, g := range h.G {
+		if math.Abs(g) > maxScore {
+			return fmt.Errorf("the score is %g, too steep for any step size", g)
+		}
 	}
 	if h.Warmup != nil {
 		h.Warmup.begin(h)

@@ -22,7 +22,7 @@ type HMC struct {
 	// began. If Jitter is 0, it will be defaulted to 0.2; a negative value
 	// means none.
 	Jitter float64
-	// Metric is the kind of mass matrix. The default is DiagonalFisher.
+	// Metric is the kind of mass matrix. The default is Automatic.
 	Metric Metric
 	// TargetAccept is the acceptance probability that warm-up adapts the step
 	// size to. If TargetAccept is 0, it will be defaulted to 0.8.
@@ -42,7 +42,7 @@ var _ Kernel = (*HMC)(nil)
 
 // New implements Kernel.
 func (k *HMC) New(t *Target, warmup int) (State, error) {
-	o, err := hamiltonianOptions{k.Metric, k.TargetAccept, k.StepSize, k.MaxEnergyError}.withDefaults("HMC")
+	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize, maxEnergyError: k.MaxEnergyError}.withDefaults("HMC")
 	if err != nil {
 		return nil, err
 	}

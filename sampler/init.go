@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/go-inverse/inverse/internal/rng"
@@ -10,6 +11,9 @@ import (
 const (
 	initTries  = 100
 	initRadius = 2
+	// A chain that begins far out where the target is extreme can be caught on
+	// its way in. The best of a few points is still a random one.
+	initChoice = 4
 )
 
 // initialise gives each chain its random stream and its first point.
@@ -57,16 +61,33 @@ func (r *run) firstPoint(c *chain, i int) error {
 		}
 		return nil
 	}
+	return r.randomPoint(c, u)
+}
+
+// randomPoint puts c at the best of the first few points of U(-2, 2)ᵈ that it
+// can be started from.
+func (r *run) randomPoint(c *chain, u []float64) error {
+	best := make([]float64, len(u))
+	top := math.Inf(-1)
 	var err error
-	for range initTries {
+	for tries, found := 0, 0; tries < initTries && found < initChoice; tries++ {
 		for j := range u {
 			u[j] = initRadius * (2*c.rnd.Float64() - 1)
 		}
-		if err = c.state.Set(u); err == nil {
-			return nil
+		if e := c.state.Set(u); e != nil {
+			err = e
+			c.target.takeErr()
+			continue
 		}
-		c.target.takeErr()
+		found++
+		if lp := c.target.LogProb(u); lp > top || found == 1 {
+			top = lp
+			copy(best, u)
+		}
 	}
-	return fmt.Errorf("no point to start from in %d tries from U(-%d, %d); at the last, %.6g, %w; give Settings.Init",
-		initTries, initRadius, initRadius, c.target.point(u), err)
+	if math.IsInf(top, -1) {
+		return fmt.Errorf("no point to start from in %d tries from U(-%d, %d); at the last, %.6g, %w; give Settings.Init",
+			initTries, initRadius, initRadius, c.target.point(u), err)
+	}
+	return c.state.Set(best)
 }

@@ -38,7 +38,7 @@ func kernelCases(t testing.TB, g *linearGaussian) []kernelCase {
 		{name: "NUTS", kernel: &NUTS{}, draws: 2500},
 		{name: "NUTS/variance", kernel: &NUTS{Metric: DiagonalVariance}, draws: 2500},
 		{name: "NUTS/dense", kernel: &NUTS{Metric: Dense}, draws: 2500},
-		{name: "NUTS/lowrank", kernel: &NUTS{Metric: LowRank}, draws: 2500},
+		{name: "NUTS/fisher", kernel: &NUTS{Metric: DiagonalFisher}, draws: 2500},
 		{name: "HMC", kernel: &HMC{}, draws: 2500},
 		{name: "HMC/unit", kernel: &HMC{Metric: Unit, Time: 1.2}, draws: 2500},
 		{name: "MALA", kernel: &MALA{}, draws: 2500, thin: 5},

@@ -10,7 +10,7 @@ import (
 // MALA is the Metropolis-adjusted Langevin algorithm (Roberts and Tweedie,
 // 1996), preconditioned by the metric: one leapfrog of HMC.
 type MALA struct {
-	// Metric is the kind of preconditioner. The default is DiagonalFisher.
+	// Metric is the kind of preconditioner. The default is Automatic.
 	Metric Metric
 	// TargetAccept is the acceptance probability that warm-up adapts the step
 	// size to. If TargetAccept is 0, it will be defaulted to 0.574.
@@ -46,7 +46,7 @@ func (k *MALA) New(t *Target, warmup int) (State, error) {
 // logistic function of the gradient. It is as fast as MALA and does not break
 // down where the step size is wrong.
 type Barker struct {
-	// Metric is the kind of preconditioner. The default is DiagonalFisher.
+	// Metric is the kind of preconditioner. The default is Automatic.
 	Metric Metric
 	// TargetAccept is the acceptance probability that warm-up adapts the step
 	// size to. If TargetAccept is 0, it will be defaulted to 0.4.

@@ -19,7 +19,7 @@ type lowRank struct {
 }
 
 func newLowRank(d int) *lowRank {
-	return &lowRank{Sigma: newDiagonal(d).Sigma, v: make([]float64, d), c: make([]float64, 2*maxLowRankDraws)}
+	return &lowRank{Sigma: newDiagonal(d).Sigma, v: make([]float64, d)}
 }
 
 // stretch adds U (Λ^½ - I) Uᵀ v to v.
@@ -30,6 +30,9 @@ func (m *lowRank) stretch(v []float64) {
 	}
 	d := len(v)
 	u := blas64.General{Rows: k, Cols: d, Data: m.U, Stride: d}
+	if len(m.c) < k {
+		m.c = make([]float64, d)
+	}
 	c := blas64.Vector{N: k, Data: m.c[:k], Inc: 1}
 	x := blas64.Vector{N: d, Data: v, Inc: 1}
 	blas64.Gemv(blas.NoTrans, 1, u, x, 0, c)
@@ -67,7 +70,7 @@ func (m *lowRank) kick(q *point, eps float64) float64 {
 const (
 	lowRankGamma    = 1e-5 // regularisation of the projected covariances
 	lowRankCutoff   = 2    // variances within a factor of it of 1 are left alone
-	lowRankEvery    = 20   // draws between estimates
+	lowRankGrowth   = 1.25 // of the number of draws between estimates
 	maxLowRankDraws = 400  // that an estimate uses; older ones are forgotten
 )
 
@@ -76,7 +79,7 @@ const (
 type fisherLowRank struct {
 	X, G  []float64 // one row a draw
 	Split int
-	Since int // draws since the last estimate
+	Next  int // number of draws at which the next estimate is due
 	d     int
 }
 
@@ -99,7 +102,6 @@ func (e *fisherLowRank) init(m metric, x, g []float64) {
 func (e *fisherLowRank) add(x, g []float64) {
 	e.X = append(e.X, x...)
 	e.G = append(e.G, g...)
-	e.Since++
 	if n := len(e.X) / e.d; n > maxLowRankDraws {
 		e.drop(n - maxLowRankDraws)
 	}
@@ -117,13 +119,15 @@ func (e *fisherLowRank) background() int { return len(e.X)/e.d - e.Split }
 func (e *fisherLowRank) swap() {
 	e.drop(e.Split)
 	e.Split = len(e.X) / e.d
+	e.Next = 0
 }
 
 func (e *fisherLowRank) set(m metric, force bool) bool {
-	if n := len(e.X) / e.d; n < 3 || !force && e.Since < lowRankEvery && n > lowRankEvery {
+	n := len(e.X) / e.d
+	if n < 3 || !force && n < e.Next {
 		return false
 	}
-	e.Since = 0
+	e.Next = max(n+1, int(lowRankGrowth*float64(n)))
 	return m.(*lowRank).estimate(mat.NewDense(len(e.X)/e.d, e.d, e.X), mat.NewDense(len(e.G)/e.d, e.d, e.G))
 }
 
@@ -153,26 +157,45 @@ func (m *lowRank) estimate(draws, scores *mat.Dense) bool {
 			g.Set(i, j, (scores.At(i, j)-wg.Mean[j])*s)
 		}
 	}
-	basis, ok := rowSpace(x, g)
-	if !ok {
-		return false
+	// With enough draws the space is the whole one.
+	var basis *mat.Dense
+	k := d
+	if d > 2*n {
+		var ok bool
+		if basis, ok = rowSpace(x, g); !ok {
+			return false
+		}
+		k, _ = basis.Dims()
+		x, g = project(basis, x), project(basis, g)
 	}
-	values, vectors, ok := fisherMean(basis, x, g)
+	values, vectors, ok := fisherMean(x, g)
 	if !ok {
 		return false
 	}
 	copy(m.Sigma, sigma)
-	k, _ := basis.Dims()
 	m.U, m.Root = m.U[:0], m.Root[:0]
 	row := mat.NewVecDense(d, nil)
 	for i := range k {
-		if v := values[i]; v > lowRankCutoff || v < 1.0/lowRankCutoff {
-			m.Root = append(m.Root, math.Sqrt(v)-1)
-			row.MulVec(basis.T(), vectors.ColView(i))
-			m.U = append(m.U, row.RawVector().Data...)
+		v := values[i]
+		if v <= lowRankCutoff && v >= 1.0/lowRankCutoff {
+			continue
 		}
+		if basis == nil {
+			row.CopyVec(vectors.ColView(i))
+		} else {
+			row.MulVec(basis.T(), vectors.ColView(i))
+		}
+		m.Root = append(m.Root, math.Sqrt(v)-1)
+		m.U = append(m.U, row.RawVector().Data...)
 	}
 	return true
+}
+
+// project returns the coordinates of the rows of x in the basis.
+func project(basis, x *mat.Dense) *mat.Dense {
+	var y mat.Dense
+	y.Mul(x, basis.T())
+	return &y
 }
 
 // rowSpace returns an orthonormal basis, a vector a row, of the space that
@@ -207,23 +230,32 @@ func rowSpace(x, g *mat.Dense) (*mat.Dense, bool) {
 }
 
 // fisherMean returns the eigenvalues and eigenvectors of the solution S of
-// S B S = A in the basis, with A and B the regularised second moments of the
-// draws and of the scores: S = B^-½ (B^½ A B^½)^½ B^-½.
-func fisherMean(basis, x, g *mat.Dense) ([]float64, *mat.Dense, bool) {
-	root, ok := eigenPower(moment(basis, g), 0.5)
+// S B S = A, where A and B are the regularised second moments of the rows of x
+// and g: with B = R Rᵀ it is S = R⁻ᵀ (Rᵀ A R)^½ R⁻¹.
+func fisherMean(x, g *mat.Dense) ([]float64, *mat.Dense, bool) {
+	var chol mat.Cholesky
+	if !chol.Factorize(moment(g)) {
+		return nil, nil, false
+	}
+	var r mat.TriDense
+	chol.LTo(&r)
+	a := moment(x)
+	var m mat.Dense
+	m.Product(r.T(), a, &r)
+	root, ok := squareRoot(symmetric(&m))
 	if !ok {
 		return nil, nil, false
 	}
-	inner, ok := eigenPower(sandwich(root, moment(basis, x)), 0.5)
-	if !ok {
+	m.Reset()
+	if err := m.Solve(r.T(), root); err != nil {
 		return nil, nil, false
 	}
-	inverse, ok := eigenPower(moment(basis, g), -0.5)
-	if !ok {
+	var s mat.Dense
+	if err := s.Solve(r.T(), m.T()); err != nil {
 		return nil, nil, false
 	}
 	var eig mat.EigenSym
-	if !eig.Factorize(sandwich(inverse, inner), true) {
+	if !eig.Factorize(symmetric(&s), true) {
 		return nil, nil, false
 	}
 	var vectors mat.Dense
@@ -237,24 +269,20 @@ func fisherMean(basis, x, g *mat.Dense) ([]float64, *mat.Dense, bool) {
 	return values, &vectors, true
 }
 
-// moment returns (Y Yᵀ)/γ + I for Y = basis xᵀ.
-func moment(basis, x *mat.Dense) *mat.SymDense {
-	k, _ := basis.Dims()
-	var y mat.Dense
-	y.Mul(basis, x.T())
+// moment returns xᵀx/γ + I.
+func moment(x *mat.Dense) *mat.SymDense {
+	_, k := x.Dims()
 	s := mat.NewSymDense(k, nil)
-	s.SymOuterK(1/lowRankGamma, &y)
+	s.SymOuterK(1/lowRankGamma, x.T())
 	for i := range k {
 		s.SetSym(i, i, s.At(i, i)+1)
 	}
 	return s
 }
 
-// sandwich returns B A B.
-func sandwich(b, a *mat.SymDense) *mat.SymDense {
-	n := a.SymmetricDim()
-	var m mat.Dense
-	m.Product(b, a, b)
+// symmetric returns (m + mᵀ)/2.
+func symmetric(m *mat.Dense) *mat.SymDense {
+	n, _ := m.Dims()
 	s := mat.NewSymDense(n, nil)
 	for i := range n {
 		for j := i; j < n; j++ {
@@ -264,8 +292,8 @@ func sandwich(b, a *mat.SymDense) *mat.SymDense {
 	return s
 }
 
-// eigenPower returns a to the power, for a positive definite a.
-func eigenPower(a *mat.SymDense, power float64) (*mat.SymDense, bool) {
+// squareRoot returns the square root of a positive definite a.
+func squareRoot(a *mat.SymDense) (*mat.SymDense, bool) {
 	var eig mat.EigenSym
 	if !eig.Factorize(a, true) {
 		return nil, false
@@ -273,12 +301,17 @@ func eigenPower(a *mat.SymDense, power float64) (*mat.SymDense, bool) {
 	n := a.SymmetricDim()
 	var v mat.Dense
 	eig.VectorsTo(&v)
-	s := mat.NewSymDense(n, nil)
+	// V Λ^½ Vᵀ = (V Λ^¼)(V Λ^¼)ᵀ.
 	for k, lambda := range eig.Values(nil) {
 		if !(lambda > 0) {
 			return nil, false
 		}
-		s.SymRankOne(s, math.Pow(lambda, power), v.ColView(k))
+		f := math.Sqrt(math.Sqrt(lambda))
+		for i := range n {
+			v.Set(i, k, v.At(i, k)*f)
+		}
 	}
+	s := mat.NewSymDense(n, nil)
+	s.SymOuterK(1, &v)
 	return s, true
 }

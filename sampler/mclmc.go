@@ -54,7 +54,7 @@ func (k *MCLMC) New(t *Target, warmup int) (State, error) {
 	if k.Steps < 0 {
 		return nil, fmt.Errorf("sampler: MCLMC: Steps is %d, want 1 or more", k.Steps)
 	}
-	h, err := newHamiltonian("MCLMC", t, hamiltonianOptions{metric: DiagonalFisher, stepSize: step}, warmup)
+	h, err := newHamiltonian("MCLMC", t, hamiltonianOptions{stepSize: step}, warmup)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,9 @@ import (
 type Metric int
 
 const (
+	// Automatic is LowRank in at most 64 dimensions and DiagonalFisher in
+	// more.
+	Automatic Metric = iota
 	// DiagonalFisher scales each coordinate by sqrt(Var x_i / Var s_i), the
 	// variances being those of the draws and of their scores s = ∇ log π,
 	// which minimises the Fisher divergence between a normal distribution and
@@ -20,7 +23,7 @@ const (
 	// independent normal coordinates after two draws, and is re-estimated
 	// after every draw, in the windows of nuts-rs; 400 iterations of warm-up
 	// suffice where the target is not hard.
-	DiagonalFisher Metric = iota
+	DiagonalFisher
 	// DiagonalVariance scales by the variances of the draws, in the doubling
 	// windows of Stan and with its regularisation.
 	DiagonalVariance
@@ -29,8 +32,9 @@ const (
 	Dense
 	// LowRank is DiagonalFisher with a correction along those directions in
 	// which draws and scores say that the scaled target is far from round
-	// (nuts-rs). It suits strong correlations in many dimensions and wants 800
-	// iterations of warm-up or more.
+	// (nuts-rs). It is exact for any normal target after as many draws as it
+	// has dimensions, and costs no more than DiagonalFisher where the scaled
+	// target is round.
 	LowRank
 	// Unit does not adapt: the mass matrix is the identity.
 	Unit
@@ -47,6 +51,19 @@ type metric interface {
 	drift(q, from *point, eps float64)
 	// kick sets q.w to Lᵀq.g, adds ε/2 q.w to q.p and returns |q.p|².
 	kick(q *point, eps float64) float64
+}
+
+const maxAutomaticLowRank = 64
+
+// of returns the kind that k stands for in d dimensions.
+func (k Metric) of(d int) Metric {
+	switch {
+	case k != Automatic:
+		return k
+	case d <= maxAutomaticLowRank:
+		return LowRank
+	}
+	return DiagonalFisher
 }
 
 func newMetric(kind Metric, d int) (metric, error) {

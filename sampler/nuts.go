@@ -10,11 +10,12 @@ import (
 // multinomial sampling of the trajectory (Betancourt, 2017) and a U-turn
 // criterion that looks across the joints of the tree too.
 type NUTS struct {
-	// Metric is the kind of mass matrix. The default is DiagonalFisher.
+	// Metric is the kind of mass matrix. The default is Automatic.
 	Metric Metric
 	// TargetAccept is the acceptance statistic that warm-up adapts the step
 	// size to, in (0, 1): larger is slower and diverges less. If TargetAccept
-	// is 0, it will be defaulted to 0.8.
+	// is 0, it is 0.8, and up to 0.95 where warm-up finds that the errors of
+	// the Hamiltonian have a long tail, as they have before they diverge.
 	TargetAccept float64
 	// MaxDepth limits a trajectory to 2^MaxDepth - 1 leapfrogs. If MaxDepth
 	// is 0, it will be defaulted to 10.
@@ -34,10 +35,11 @@ var _ Kernel = (*NUTS)(nil)
 
 // New implements Kernel.
 func (k *NUTS) New(t *Target, warmup int) (State, error) {
-	o, err := hamiltonianOptions{k.Metric, k.TargetAccept, k.StepSize, k.MaxEnergyError}.withDefaults("NUTS")
+	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize, maxEnergyError: k.MaxEnergyError}.withDefaults("NUTS")
 	if err != nil {
 		return nil, err
 	}
+	o.cautious = k.TargetAccept == 0
 	s := &nuts{depth: k.MaxDepth, o: o}
 	if s.depth == 0 {
 		s.depth = 10
@@ -65,6 +67,7 @@ type nuts struct {
 	accept     float64 // sum over the leapfrogs
 	acceptSym  float64
 	diverged   bool
+	worst      float64 // least H₀ - H
 	transition transition
 }
 
@@ -85,7 +88,7 @@ func (s *nuts) Step(rnd *rand.Rand, info *Info) error {
 	root := s.pool.get(s.dim())
 	root.refs = 3
 	s.start(root, rnd)
-	s.rnd, s.energy, s.leapfrogs, s.accept, s.acceptSym, s.diverged = rnd, root.energy, 0, 0, 0, false
+	s.rnd, s.energy, s.leapfrogs, s.accept, s.acceptSym, s.diverged, s.worst = rnd, root.energy, 0, 0, 0, false, 0
 
 	t := tree{first: root, last: root, draw: root}
 	s.eps = s.StepSize
@@ -115,7 +118,7 @@ func (s *nuts) Step(rnd *rand.Rand, info *Info) error {
 	s.finish(t.draw)
 
 	n := float64(s.leapfrogs)
-	s.transition = transition{accept: s.accept / n, acceptSym: s.acceptSym / n, index: t.draw.index, diverged: s.diverged}
+	s.transition = transition{accept: s.accept / n, acceptSym: s.acceptSym / n, index: t.draw.index, diverged: s.diverged, worst: s.worst}
 	*info = Info{
 		LogProb: s.LogProb, Accept: s.accept / n, StepSize: s.StepSize, Depth: depth,
 		Leapfrogs: s.leapfrogs, Divergent: s.diverged, Energy: t.draw.energy, Saturated: !turned,
@@ -152,6 +155,7 @@ func (s *nuts) leaf(from *point) (tree, bool) {
 	s.leapfrog(q, from, s.eps)
 	s.leapfrogs++
 	d := s.energy - q.energy
+	s.worst = min(s.worst, d)
 	if -d > s.o.maxEnergyError {
 		s.diverged = true
 		return tree{}, false
