@@ -26,10 +26,10 @@ type iterative struct {
 
 const (
 	// The errors of the mean and of a draw, in posterior standard deviations.
-	meanTol = 1e-9
+	meanTol = 1e-6
 	drawTol = 1e-4
 
-	maxIter = 10000
+	maxIter = 5000
 )
 
 func newIterative(prior GaussianPrior, lik *likelihood.Gaussian, a inverse.Linear) *iterative {

@@ -136,7 +136,7 @@ func deblur(ctx context.Context, f *show.Flags, s *scene, iterations int, src ra
 	if err != nil {
 		return nil, err
 	}
-	theta, post, err := posterior.MaximizeEvidence(1e-2, 1e6, func(theta float64) (*posterior.Gaussian, error) {
+	theta, post, err := posterior.MaximizeEvidence(1, 1e6, func(theta float64) (*posterior.Gaussian, error) {
 		f.Progress("evidence of precision %.3g", theta)
 		field, err := smooth(s, theta)
 		if err != nil {
@@ -148,6 +148,9 @@ func deblur(ctx context.Context, f *show.Flags, s *scene, iterations int, src ra
 		return nil, err
 	}
 	r.Precision = theta
+	if theta < 1.01 {
+		fmt.Fprintf(os.Stderr, "\nThe data are rougher than a blur of %g pixels leaves anything: is -blur too large or -noise too small?\n", *blur)
+	}
 	r.Mean = post.Mean(nil)
 	if r.SD, err = post.Variance(nil); err != nil {
 		return nil, err
