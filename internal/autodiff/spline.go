@@ -43,18 +43,17 @@ func (t *Tape[T]) spline(s *Spline, x, raw Var, inverse bool) (Var, Var) {
 	}
 	n, K := r*c, s.Bins
 	v, out := t.record(spline[T]{}, node[T]{a: x, b: raw, rows: r, cols: c, spec: s, transA: inverse})
-	// frac holds the softmaxes of widths and heights, slope the softplus,
-	// aux the place xi in the bin, idx the bin or -1 outside.
-	frac, slope := t.floats.take(n*2*K), t.floats.take(n*(K-1))
-	out.aux, out.aux2, out.aux3, out.idx = t.floats.take(n), frac, slope, t.ints.take(n)
-	s2 := splineBatch[T]{Spline: s, frac: frac, slope: slope}
-	s2.constrain(t.nodes[raw].val)
+	// aux holds the place xi in the bin, aux2 the softmaxes of widths and
+	// heights, aux3 the slopes, idx the bin or -1 outside.
+	out.aux, out.aux2, out.aux3, out.idx = t.floats.take(n), t.floats.take(n*2*K), t.floats.take(n*(K-1)), t.ints.take(n)
+	batch := newSplineBatch(s, out.aux2, out.aux3)
+	batch.constrain(t.nodes[raw].val)
 	val, xi, bin := out.val, out.aux, out.idx
 	// The log of the slope is a second result, whose gradient is read by the
 	// backward pass of the first.
 	l, second := t.record(companion[T]{}, node[T]{a: x, b: raw, rows: r, cols: c})
 	for i, u := range t.nodes[x].val {
-		val[i], second.val[i], xi[i], bin[i] = s2.evaluate(i, u, inverse)
+		val[i], second.val[i], xi[i], bin[i] = batch.evaluate(i, u, inverse)
 	}
 	kernel.Log(second.val, second.val)
 	return v, l
@@ -66,15 +65,28 @@ type companion[T kernel.Float] struct{}
 
 func (companion[T]) backward(t *Tape[T], n *node[T]) { t.addTo(n.root - 1) }
 
-// splineBatch is a batch of splines with constrained parameters.
+// splineBatch is a batch of splines with constrained parameters. The width of
+// a bin is w0 + w1 p where p is its softmax, the height h0 + h1 p.
 type splineBatch[T kernel.Float] struct {
-	*Spline
-	frac, slope []T
+	bins                         int
+	bound, w0, w1, h0, h1, least T
+	frac, slope                  []T
+}
+
+func newSplineBatch[T kernel.Float](s *Spline, frac, slope []T) *splineBatch[T] {
+	K, B := float64(s.Bins), 2*s.Bound
+	return &splineBatch[T]{
+		bins: s.Bins, bound: T(s.Bound), least: T(s.MinSlope),
+		w0: T(B * s.MinWidth), w1: T(B * (1 - K*s.MinWidth)),
+		h0: T(B * s.MinHeight), h1: T(B * (1 - K*s.MinHeight)),
+		frac: frac, slope: slope,
+	}
 }
 
 // constrain computes the softmaxes and slopes.
-func (s splineBatch[T]) constrain(raw []T) {
-	K, P := s.Bins, s.Params()
+func (s *splineBatch[T]) constrain(raw []T) {
+	K := s.bins
+	P := 3*K - 1
 	for i := range len(raw) / P {
 		p := raw[i*P : (i+1)*P]
 		for part := range 2 {
@@ -108,33 +120,27 @@ func (s splineBatch[T]) constrain(raw []T) {
 type bin[T kernel.Float] struct{ x, y, w, h, d0, d1 T }
 
 // at returns bin k of spline i but for its corner.
-func (s splineBatch[T]) at(i, k int) (b bin[T]) {
-	K := s.Bins
-	f := s.frac[2*i*K : 2*(i+1)*K]
-	slope := s.slope[i*(K-1) : (i+1)*(K-1)]
-	b.w = s.size(f[k], s.MinWidth)
-	b.h = s.size(f[K+k], s.MinHeight)
+func (s *splineBatch[T]) at(i, k int) (b bin[T]) {
+	K := s.bins
+	b.w = s.w0 + s.w1*s.frac[2*i*K+k]
+	b.h = s.h0 + s.h1*s.frac[(2*i+1)*K+k]
 	b.d0, b.d1 = 1, 1
 	if k > 0 {
-		b.d0 = T(s.MinSlope) + slope[k-1]
+		b.d0 = s.least + s.slope[i*(K-1)+k-1]
 	}
 	if k < K-1 {
-		b.d1 = T(s.MinSlope) + slope[k]
+		b.d1 = s.least + s.slope[i*(K-1)+k]
 	}
 	return b
 }
 
-func (s splineBatch[T]) size(p T, least float64) T {
-	return T(2*s.Bound*least) + T(2*s.Bound*(1-float64(s.Bins)*least))*p
-}
-
 // find returns the bin of spline i that holds u, which is a y if inverse.
-func (s splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
-	K := s.Bins
-	f := s.frac[2*i*K : 2*(i+1)*K]
-	x, y, k := T(-s.Bound), T(-s.Bound), 0
+func (s *splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
+	K := s.bins
+	ws, hs := s.frac[2*i*K:(2*i+1)*K], s.frac[(2*i+1)*K:(2*i+2)*K]
+	x, y, k := -s.bound, -s.bound, 0
 	for ; k < K-1; k++ {
-		x1, y1 := x+s.size(f[k], s.MinWidth), y+s.size(f[K+k], s.MinHeight)
+		x1, y1 := x+s.w0+s.w1*ws[k], y+s.h0+s.h1*hs[k]
 		if inverse && u < y1 || !inverse && u < x1 {
 			break
 		}
@@ -148,8 +154,8 @@ func (s splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
 // evaluate returns the value of spline i or its inverse at u, the slope of
 // that function there, the place xi in the bin and the number of the bin, -1
 // outside of the bounds.
-func (s splineBatch[T]) evaluate(i int, u T, inverse bool) (value, slope, xi T, k int) {
-	if !(u > T(-s.Bound) && u < T(s.Bound)) {
+func (s *splineBatch[T]) evaluate(i int, u T, inverse bool) (value, slope, xi T, k int) {
+	if !(u > -s.bound && u < s.bound) {
 		return u, 1, 0, -1
 	}
 	k, b := s.find(i, u, inverse)
@@ -187,7 +193,11 @@ type spline[T kernel.Float] struct{}
 func (spline[T]) backward(t *Tape[T], out *node[T]) {
 	s, inverse := out.spec.(*Spline), out.transA
 	K, P := s.Bins, s.Params()
-	sb := splineBatch[T]{Spline: s, frac: out.aux2, slope: out.aux3}
+	sb := newSplineBatch(s, out.aux2, out.aux3)
+	// The derivative of softplus where its value is y is 1 - e⁻ʸ.
+	rise := t.floats.take(len(sb.slope))
+	kernel.Scale(rise, -1, sb.slope)
+	kernel.Expm1(rise, rise)
 	gx, graw := t.addTo(out.a), t.addTo(out.b)
 	var gl []T // the gradient at l, if it has one
 	if l := t.nodes[out.root+1]; l.has {
@@ -226,14 +236,13 @@ func (spline[T]) backward(t *Tape[T], out *node[T]) {
 		hbar := ybar*d.yh + mbar/b.w
 		g := graw[i*P : (i+1)*P]
 		f := sb.frac[2*i*K : 2*(i+1)*K]
-		pullSizes(g[:K], f[:K], k, -xibar/b.w, wbar, T(2*s.Bound*(1-float64(K)*s.MinWidth)))
-		pullSizes(g[K:2*K], f[K:], k, ybar, hbar, T(2*s.Bound*(1-float64(K)*s.MinHeight)))
-		slope := sb.slope[i*(K-1) : (i+1)*(K-1)]
+		pullSizes(g[:K], f[:K], k, -xibar/b.w, wbar, sb.w1)
+		pullSizes(g[K:2*K], f[K:], k, ybar, hbar, sb.h1)
 		if k > 0 {
-			g[2*K+k-1] += (ybar*d.yd0 + lbar*d.ld0) * softplusSlope(slope[k-1])
+			g[2*K+k-1] -= (ybar*d.yd0 + lbar*d.ld0) * rise[i*(K-1)+k-1]
 		}
 		if k < K-1 {
-			g[2*K+k] += (ybar*d.yd1 + lbar*d.ld1) * softplusSlope(slope[k])
+			g[2*K+k] -= (ybar*d.yd1 + lbar*d.ld1) * rise[i*(K-1)+k]
 		}
 	}
 }
@@ -260,9 +269,6 @@ func pullSizes[T kernel.Float](g, f []T, k int, corner, size, scale T) {
 		g[j] += p * c
 	}
 }
-
-// softplusSlope returns the derivative of softplus where its value is y.
-func softplusSlope[T kernel.Float](y T) T { return T(-math.Expm1(-float64(y))) }
 
 // slopes are the derivatives of y and of l = log dy/dx with respect to the
 // place xi in the bin, the mean slope m, the height and the slopes at the ends.
