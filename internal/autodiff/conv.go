@@ -29,7 +29,8 @@ func (c *Conv) patch() int { return c.KH * c.KW * c.In }
 // the images x with the kernels w, Out×(KH·KW·In), plus a bias for each
 // channel (1×Out, or the zero Var). The images become matrices of patches,
 // and the convolution their product with wᵀ; x̄ and w̄ follow as in
-// [Tape.Linear]. The tape keeps c until the next Reset.
+// [Tape.Linear]. With stride 1 the patches need not be copied, see window.go.
+// The tape keeps c until the next Reset.
 func (t *Tape[T]) Conv(c *Conv, x, w, b Var, act kernel.Activation) Var {
 	r, n := t.Dims(x)
 	m, p := t.Dims(w)
@@ -45,6 +46,10 @@ func (t *Tape[T]) Conv(c *Conv, x, w, b Var, act kernel.Activation) Var {
 	y.aux = y.val
 	if y.needs && !act.FromOutput() {
 		y.aux = t.floats.take(len(y.val))
+	}
+	if c.slides() {
+		t.slide(c, y, ep.Bias)
+		return v
 	}
 	xv, wv, yv, pre := t.nodes[x].val, t.nodes[w].val, y.val, y.aux
 	step := c.chunk(r)
@@ -65,10 +70,25 @@ type conv[T kernel.Float] struct{}
 
 func (conv[T]) backward(t *Tape[T], y *node[T]) {
 	c := y.spec.(*Conv)
-	r, n, m, p := y.rows, c.H*c.W*c.In, c.Out, c.patch()
 	oh, ow := c.OutDims()
 	z := y.grad
 	kernel.MulDerivative(y.act, z, z, y.aux)
+	if c.slides() {
+		t.slideBack(c, y)
+	} else {
+		t.unfoldBack(c, y)
+	}
+	if g := t.addTo(y.c); g != nil {
+		foldRows(z, y.rows*oh*ow)
+		kernel.Add(g, g, z[:c.Out])
+	}
+}
+
+// unfoldBack adds to the gradients at the images and the kernels.
+func (t *Tape[T]) unfoldBack(c *Conv, y *node[T]) {
+	r, n, m, p := y.rows, c.H*c.W*c.In, c.Out, c.patch()
+	oh, ow := c.OutDims()
+	z := y.grad
 	gw, beta := t.gradOf(y.b)
 	gx := t.addTo(y.a)
 	xv, wv := t.nodes[y.a].val, t.nodes[y.b].val
@@ -90,10 +110,6 @@ func (conv[T]) backward(t *Tape[T], y *node[T]) {
 			kernel.Gemm(false, false, k*oh*ow, p, m, 1, zi, m, wv, p, 0, col[:k*oh*ow*p], p)
 			fold(c, gx[i*n:(i+k)*n], col, k)
 		}
-	}
-	if g := t.addTo(y.c); g != nil {
-		foldRows(z, r*oh*ow)
-		kernel.Add(g, g, z[:m])
 	}
 }
 

@@ -102,6 +102,7 @@ func TestGradients(t *testing.T) {
 	mask := []float64{1, 0, 1, 1, 1, 0}
 	sp := &Spline{Bins: 4, Bound: 3, MinWidth: 1e-3, MinHeight: 1e-3, MinSlope: 1e-3}
 	img := &Conv{H: 5, W: 4, In: 2, Out: 3, KH: 3, KW: 3, Stride: 1}
+	wide := &Conv{H: 3, W: 7, In: 2, Out: 3, KH: 3, KW: 5, Stride: 1}
 	strided := &Conv{H: 5, W: 4, In: 2, Out: 3, KH: 3, KW: 3, Stride: 2}
 	point := &Conv{H: 2, W: 2, In: 2, Out: 3, KH: 1, KW: 1, Stride: 1}
 	seq := &Conv{H: 1, W: 7, In: 2, Out: 2, KH: 1, KW: 5, Stride: 1}
@@ -158,6 +159,7 @@ func TestGradients(t *testing.T) {
 		{name: "LogDet", in: [][2]int{{2, 9}}, f: func(t *T, in []Var) Var { return t.LogDet(pd(t, in[0], 3), 3) }},
 		{name: "Solve", in: [][2]int{{2, 9}, {2, 3}}, f: func(t *T, in []Var) Var { return t.Solve(pd(t, in[0], 3), in[1]) }},
 		{name: "Conv", in: [][2]int{{3, 40}, {3, 18}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(img, in[0], in[1], in[2], kernel.SiLU) }},
+		{name: "Conv by windows", in: [][2]int{{3, 42}, {3, 30}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(wide, in[0], in[1], in[2], kernel.GELU) }},
 		{name: "Conv stride 2", in: [][2]int{{2, 40}, {3, 18}}, f: func(t *T, in []Var) Var { return t.Conv(strided, in[0], in[1], 0, kernel.Tanh) }},
 		{name: "Conv 1×1", in: [][2]int{{2, 8}, {3, 2}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(point, in[0], in[1], in[2], kernel.Identity) }},
 		{name: "Conv sequence", in: [][2]int{{2, 14}, {2, 10}, {1, 2}}, f: func(t *T, in []Var) Var { return t.Conv(seq, in[0], in[1], in[2], kernel.GELU) }},

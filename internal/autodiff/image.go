@@ -13,11 +13,12 @@ import (
 // image to mean 0 and variance 1, over its pixels and channels, then scales
 // and shifts each channel (Wu and He 2018):
 //
-//	y = γ_c x̂ + β_c,  x̂ = (x - μ)/√(var + 10⁻⁵)
+//	y = γ h s + β,  h = x - mean(x),  s = 1/√(mean(h²) + 10⁻⁵)
 //
 // x has c channels, γ and β are 1×c. With one group and one pixel this is
-// layer normalisation. With m elements in a group and d = ȳ ∘ γ,
-// x̄ = (d - mean(d) - x̂ mean(d ∘ x̂))/√(var + 10⁻⁵).
+// layer normalisation. With means over a group,
+//
+//	γ̄ = Σ ȳ h s,  β̄ = Σ ȳ,  x̄ = s γ ȳ - s mean(γ ȳ) - s³ h mean(γ ȳ h)
 func (t *Tape[T]) GroupNorm(x, gamma, beta Var, groups int) Var {
 	r, n := t.Dims(x)
 	_, c := t.Dims(gamma)
@@ -25,45 +26,59 @@ func (t *Tape[T]) GroupNorm(x, gamma, beta Var, groups int) Var {
 		t.shapePanic("GroupNorm", x, gamma, beta)
 	}
 	v, y := t.record(groupNorm[T]{}, node[T]{a: x, b: gamma, c: beta, rows: r, cols: n, k: groups})
-	y.aux, y.aux2 = t.floats.take(r*n), t.floats.take(r*groups) // x̂ and 1/√(var + ε)
+	y.aux, y.aux2 = t.floats.take(r*n), t.floats.take(r*groups) // h and s
 	xv, gv, bv := t.nodes[x].val, t.nodes[gamma].val, t.nodes[beta].val
-	mean, inv := t.floats.take(c), t.floats.take(c)
-	sum := t.floats.take(c)
-	m := T(n / groups)
+	w := wide(n, c)
+	sum, scale, shift := t.floats.take(w), t.floats.take(w), t.floats.take(w)
+	tile(shift, bv)
+	m, size := T(n/groups), c/groups
 	for i := range r {
-		xi, hi, yi := xv[i*n:(i+1)*n], y.aux[i*n:(i+1)*n], y.val[i*n:(i+1)*n]
+		xi, h, yi, si := xv[i*n:(i+1)*n], y.aux[i*n:(i+1)*n], y.val[i*n:(i+1)*n], y.aux2[i*groups:(i+1)*groups]
 		clear(sum)
-		kernel.AddColSums(sum, n/c, c, xi, c)
-		spreadGroups(mean, sum, groups, func(s T) T { return s / m })
-		clear(sum)
-		for p := 0; p < n; p += c {
-			h := hi[p : p+c]
-			kernel.Sub(h, xi[p:p+c], mean)
-			kernel.AddMul(sum, h, h)
-		}
-		spreadGroups(inv, sum, groups, func(s T) T { return T(1 / math.Sqrt(float64(s/m)+1e-5)) })
+		kernel.AddColSums(sum, n/w, w, xi, w)
+		foldRows(sum, w/c)
 		for g := range groups {
-			y.aux2[i*groups+g] = inv[g*(c/groups)]
+			mean := kernel.Sum(sum[g*size:(g+1)*size]) / m
+			for j := g * size; j < (g+1)*size; j++ {
+				scale[j] = -mean
+			}
 		}
-		for p := 0; p < n; p += c {
-			h, out := hi[p:p+c], yi[p:p+c]
-			kernel.Mul(h, h, inv)
-			kernel.Mul(out, h, gv)
-			kernel.Add(out, out, bv)
+		tile(scale, scale[:c])
+		clear(sum)
+		for p := 0; p < n; p += w {
+			kernel.Add(h[p:p+w], xi[p:p+w], scale)
+			kernel.AddMul(sum, h[p:p+w], h[p:p+w])
+		}
+		foldRows(sum, w/c)
+		for g := range groups {
+			si[g] = T(1 / math.Sqrt(float64(kernel.Sum(sum[g*size:(g+1)*size])/m)+1e-5))
+			kernel.Scale(scale[g*size:(g+1)*size], si[g], gv[g*size:(g+1)*size])
+		}
+		tile(scale, scale[:c])
+		for p := 0; p < n; p += w {
+			kernel.Mul(yi[p:p+w], h[p:p+w], scale)
+			kernel.Add(yi[p:p+w], yi[p:p+w], shift)
 		}
 	}
 	return v
 }
 
-// spreadGroups sets the elements of dst in a group of channels to f of the
-// sum of x over the group.
-func spreadGroups[T kernel.Float](dst, x []T, groups int, f func(sum T) T) {
-	w := len(x) / groups
-	for g := range groups {
-		v := f(kernel.Sum(x[g*w : (g+1)*w]))
-		for j := g * w; j < (g+1)*w; j++ {
-			dst[j] = v
+// wide returns a multiple of c of about a thousand elements that divides n,
+// itself a multiple of c: operations on channels are done on so many pixels
+// at once, with their operand repeated.
+func wide(n, c int) int {
+	for k := min(n/c, 1024/c); k > 1; k-- {
+		if n/c%k == 0 {
+			return k * c
 		}
+	}
+	return c
+}
+
+// tile repeats x in dst, of which x may be the beginning.
+func tile[T kernel.Float](dst, x []T) {
+	for n := copy(dst, x); n < len(dst); {
+		n += copy(dst[n:], dst[:n])
 	}
 }
 
@@ -72,37 +87,47 @@ type groupNorm[T kernel.Float] struct{}
 func (groupNorm[T]) backward(t *Tape[T], y *node[T]) {
 	gamma := t.nodes[y.b].val
 	r, n, c, groups := y.rows, y.cols, len(gamma), y.k
-	if g := t.addTo(y.b); g != nil {
-		for p := 0; p < r*n; p += c {
-			kernel.AddMul(g, y.grad[p:p+c], y.aux[p:p+c])
-		}
-	}
-	if g := t.addTo(y.c); g != nil {
-		kernel.AddColSums(g, r*n/c, c, y.grad, c)
-	}
-	if !t.needs(y.a) {
-		return
-	}
-	s1, s2 := t.floats.take(c), t.floats.take(c)
-	m := T(n / groups)
-	w := c / groups
+	gg, gb := t.addTo(y.b), t.addTo(y.c)
+	needsX := t.needs(y.a)
+	w := wide(n, c)
+	sum, dot := t.floats.take(w), t.floats.take(w) // of ȳ and of ȳ h
+	first, second, last := t.floats.take(w), t.floats.take(w), t.floats.take(w)
+	m, size := T(n/groups), c/groups
 	for i := range r {
-		di, hi := y.grad[i*n:(i+1)*n], y.aux[i*n:(i+1)*n]
-		clear(s1)
-		clear(s2)
-		for p := 0; p < n; p += c {
-			d := di[p : p+c]
-			kernel.Mul(d, d, gamma)
-			kernel.Add(s1, s1, d)
-			kernel.AddMul(s2, d, hi[p:p+c])
+		d, h, si := y.grad[i*n:(i+1)*n], y.aux[i*n:(i+1)*n], y.aux2[i*groups:(i+1)*groups]
+		clear(sum)
+		clear(dot)
+		for p := 0; p < n; p += w {
+			kernel.Add(sum, sum, d[p:p+w])
+			kernel.AddMul(dot, d[p:p+w], h[p:p+w])
 		}
-		spreadGroups(s1, s1, groups, func(s T) T { return s / m })
-		spreadGroups(s2, s2, groups, func(s T) T { return s / m })
-		for p := 0; p < n; p += c {
-			d, h := di[p:p+c], hi[p:p+c]
-			for j := range d {
-				d[j] = (d[j] - s1[j] - h[j]*s2[j]) * y.aux2[i*groups+j/w]
+		foldRows(sum, w/c)
+		foldRows(dot, w/c)
+		if gb != nil {
+			kernel.Add(gb, gb, sum[:c])
+		}
+		for g, s := range si {
+			lo, hi := g*size, (g+1)*size
+			if gg != nil {
+				kernel.Axpy(gg[lo:hi], s, dot[lo:hi])
 			}
+			a := s * kernel.Dot(gamma[lo:hi], sum[lo:hi]) / m
+			b := s * s * s * kernel.Dot(gamma[lo:hi], dot[lo:hi]) / m
+			for j := lo; j < hi; j++ {
+				first[j], second[j], last[j] = s*gamma[j], -b, -a
+			}
+		}
+		if !needsX {
+			continue
+		}
+		tile(first, first[:c])
+		tile(second, second[:c])
+		tile(last, last[:c])
+		for p := 0; p < n; p += w {
+			dp := d[p : p+w]
+			kernel.Mul(dp, dp, first)
+			kernel.AddMul(dp, h[p:p+w], second)
+			kernel.Add(dp, dp, last)
 		}
 	}
 	t.give(y.a, y.grad)

@@ -16,7 +16,9 @@ type Epilogue[T Float] struct {
 // whatever it held, and a zero alpha does not read A and B, as in BLAS.
 //
 // C may not overlap A or B. Only the elements of C are written, only those of
-// A, B and C are read.
+// A, B and C are read. The rows of A and of B may overlap each other (a leading
+// dimension below the length of a row), as windows that slide over a sequence
+// do: a convolution is such a product.
 func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	GemmEpilogue(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue[T]{})
 }
@@ -29,14 +31,14 @@ func GemmEpilogue[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda
 		panic("kernel: negative dimension")
 	}
 	if transA {
-		checkMatrix("A", k, m, lda, len(a))
+		checkWindows("A", k, m, lda, len(a))
 	} else {
-		checkMatrix("A", m, k, lda, len(a))
+		checkWindows("A", m, k, lda, len(a))
 	}
 	if transB {
-		checkMatrix("B", n, k, ldb, len(b))
+		checkWindows("B", n, k, ldb, len(b))
 	} else {
-		checkMatrix("B", k, n, ldb, len(b))
+		checkWindows("B", k, n, ldb, len(b))
 	}
 	checkMatrix("C", m, n, ldc, len(c))
 	if ep.Bias != nil {

@@ -257,11 +257,40 @@ func testRowsAreIndependent[T Float](t *testing.T) {
 	}
 }
 
+// Windows that slide over a sequence give the products of their copies.
+func TestGemmWindows(t *testing.T) {
+	forEachPath(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(7, 8))
+		const m, n, k, ld = 37, 19, 12, 5
+		x, w, y := random[float64](rnd, 1, (m-1)*ld+k, (m-1)*ld+k), random[float64](rnd, n, k, k), random[float64](rnd, m, n, n)
+		copies := make([]float64, m*k)
+		for i := range m {
+			copy(copies[i*k:(i+1)*k], x[i*ld:])
+		}
+		equal := func(what string, got, want []float64) {
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("%s: element %d is %g with windows, %g with copies", what, i, got[i], want[i])
+				}
+			}
+		}
+		got, want := make([]float64, m*n), make([]float64, m*n)
+		Gemm(false, true, m, n, k, 1, x, ld, w, k, 0, got, n)
+		Gemm(false, true, m, n, k, 1, copies, k, w, k, 0, want, n)
+		equal("A", got, want)
+		got, want = make([]float64, n*k), make([]float64, n*k)
+		Gemm(true, false, n, k, m, 1, y, n, x, ld, 0, got, k)
+		Gemm(true, false, n, k, m, 1, y, n, copies, k, 0, want, k)
+		equal("B", got, want)
+	})
+}
+
 func TestGemmPanics(t *testing.T) {
 	x := make([]float64, 12)
 	for name, f := range map[string]func(){
 		"short a":   func() { Gemm(false, false, 3, 2, 4, 1, x[:11], 4, x, 2, 0, x, 2) },
-		"small lda": func() { Gemm(false, false, 3, 2, 4, 1, x, 3, x, 2, 0, x, 2) },
+		"small lda": func() { Gemm(false, false, 3, 2, 4, 1, x, 0, x, 2, 0, x, 2) },
+		"windows":   func() { Gemm(false, false, 3, 2, 4, 1, x[:9], 3, x, 2, 0, x, 2) },
 		"short b":   func() { Gemm(false, true, 3, 3, 4, 1, x, 4, x[:11], 4, 0, x, 3) },
 		"short c":   func() { Gemm(false, false, 3, 3, 1, 1, x, 1, x, 3, 0, x[:8], 3) },
 		"negative":  func() { Gemm(false, false, -1, 3, 1, 1, x, 1, x, 3, 0, x, 3) },

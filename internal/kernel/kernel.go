@@ -54,3 +54,12 @@ func checkMatrix(name string, r, c, ld, n int) {
 		panic(fmt.Sprintf("kernel: matrix %s is %d×%d with leading dimension %d and needs %d elements, has %d", name, r, c, ld, need, n))
 	}
 }
+
+// checkWindows is checkMatrix for a matrix that is only read, whose rows may
+// overlap.
+func checkWindows(name string, r, c, ld, n int) {
+	if ld > 0 && ld < c && r > 0 && (r-1)*ld+c <= n {
+		return
+	}
+	checkMatrix(name, r, c, ld, n)
+}
