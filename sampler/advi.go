@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -35,9 +36,11 @@ const (
 //
 // Unlike Stan's, its gradients are those of the path alone (Roeder, Wu and
 // Duvenaud, 2017), which have no noise left where the approximation is exact;
-// the result is a polynomially decaying average of the iterates (Shamir and
-// Zhang, 2013), unless the last iterate has the greater bound; and the bounds
-// that are compared are estimated from the same noise.
+// the ascent begins where one path of [Pathfinder] arrives and in coordinates
+// of the scale that it finds there; the result is a polynomially decaying
+// average of the iterates (Shamir and Zhang, 2013), unless the last or the
+// first has a greater bound; and the bounds that are compared are estimated from
+// the same noise.
 type ADVI struct {
 	// Form is the form of the covariance matrix. If Form is 0, it is
 	// MeanField.
@@ -56,12 +59,14 @@ type ADVI struct {
 	Iterations int
 	// Tolerance is the change of the bound, in the mean or the median of the
 	// last evaluations, one every 100 iterations, below which the ascent has
-	// converged. It is in units of 1 + sd(log p - log q): one relative to the
-	// bound itself, as Stan's is, would depend on the constant that the
-	// target leaves out. If Tolerance is 0, it will be defaulted to 0.001.
+	// converged; it is multiplied by the root of the dimension. (One relative
+	// to the bound itself, as Stan's is, would depend on the constant that the
+	// target leaves out.) Ten times that at the end is worth a warning. If
+	// Tolerance is 0, it will be defaulted to 0.001.
 	Tolerance float64
 	// StepSize scales the steps. If StepSize is 0, the largest of 100, 10, 1,
-	// 0.1 and 0.01 that does well in 50 iterations is taken.
+	// 0.1 and 0.01 is taken that comes close to the greatest bound after 50
+	// iterations.
 	StepSize float64
 }
 
@@ -99,6 +104,8 @@ const (
 	adviTuning  = 50  // iterations for each step size that is tried
 	adviEvery   = 100 // iterations between evaluations of the bound
 	adviAverage = 8   // degree of the polynomially decaying average
+	adviLeast   = 1e-3
+	adviClose   = 0.1 // difference of bounds, times the root of the dimension
 )
 
 func (o *ADVI) fit(ctx context.Context, f *fitting) (variational, error) {
@@ -121,11 +128,12 @@ func (o *ADVI) fit(ctx context.Context, f *fitting) (variational, error) {
 	if !(c.Tolerance > 0) || !(c.StepSize >= 0) || math.IsInf(c.StepSize, 1) {
 		return nil, fmt.Errorf("ADVI.Tolerance is %g and ADVI.StepSize %g, want neither negative", c.Tolerance, c.StepSize)
 	}
-	mu := make([]float64, f.dim)
-	if err := f.first(mu, 0); err != nil {
+	t, err := c.coordinates(ctx, f)
+	if err != nil {
 		return nil, err
 	}
 	var q normal
+	mu := make([]float64, f.dim)
 	switch o.Form {
 	case MeanField:
 		q = newMeanField(mu)
@@ -136,22 +144,57 @@ func (o *ADVI) fit(ctx context.Context, f *fitting) (variational, error) {
 	default:
 		return nil, fmt.Errorf("ADVI.Form is %d, want one of the constants", int(o.Form))
 	}
-	a := &ascent{ADVI: c, f: f, q: q, rnd: rand.New(rng.New(f.seed, 1<<33))}
+	a := &ascent{ADVI: c, f: f, q: q, moved: &moved{q, t}, rnd: rand.New(rng.New(f.seed, 1<<33))}
 	a.init()
-	if a.StepSize == 0 {
-		if err := a.tune(ctx); err != nil {
+	if a.StepSize != 0 {
+		return a.moved, a.climb(ctx)
+	}
+	if err := a.tune(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		err := a.climb(ctx)
+		if err == nil || ctx.Err() != nil || a.StepSize < adviLeast {
+			return a.moved, err
+		}
+		// The step that did well at first has led to where the target fails.
+		a.StepSize /= 10
+		if err := a.set(a.begin); err != nil {
 			return nil, err
 		}
 	}
-	return q, a.climb(ctx)
+}
+
+// coordinates returns the map to u from the coordinates z in which the ascent
+// is made, such that the target is about as wide as a standard normal
+// distribution. Families other than FullRank are what they are in coordinates
+// that are parallel to those of u only.
+func (o *ADVI) coordinates(ctx context.Context, f *fitting) (*factored, error) {
+	found, err := f.pathfinder(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		mu := make([]float64, f.dim)
+		return newScaled(mu, slices.Repeat([]float64{1}, f.dim)), f.first(mu, 0)
+	}
+	if o.Form == FullRank {
+		return found[0], nil
+	}
+	scale := found[0].conditionalScales() // the best mean field for a normal target
+	if !allFinite(scale) || slices.Min(scale) <= 0 {
+		scale = found[0].scale
+	}
+	return newScaled(found[0].mu, scale), nil
 }
 
 // ascent is the stochastic gradient ascent of ADVI.
 type ascent struct {
 	ADVI
-	f   *fitting
-	q   normal
-	rnd *rand.Rand
+	f     *fitting
+	q     normal // of z
+	moved *moved // the same, of u
+	rnd   *rand.Rand
 
 	begin   []float64 // the parameters that the ascent begins with
 	grad    []float64
@@ -169,25 +212,24 @@ func (a *ascent) init() {
 	a.eps = make([]float64, a.q.noise())
 }
 
-// bound estimates the evidence lower bound and the standard deviation of
-// log p - log q, always with the same noise.
-func (a *ascent) bound(ctx context.Context) (elbo, sd float64, err error) {
-	return a.f.lowerBound(ctx, a.f.Workers, a.q, a.ELBOSamples, streamELBO)
+// bound estimates the evidence lower bound, always with the same noise.
+func (a *ascent) bound(ctx context.Context, samples int) (float64, error) {
+	return a.f.lowerBound(ctx, a.f.Workers, a.moved, samples, streamADVI)
 }
 
 // boundAt is bound at other parameters than the present ones.
-func (a *ascent) boundAt(ctx context.Context, theta []float64) (elbo, sd float64, err error) {
+func (a *ascent) boundAt(ctx context.Context, samples int, theta []float64) (elbo float64, err error) {
 	now := a.q.params()
 	copy(a.kept, now)
 	copy(now, theta)
-	elbo, sd = math.Inf(-1), math.Inf(1)
+	elbo = math.Inf(-1)
 	if a.q.update() == nil {
-		if elbo, sd, err = a.bound(ctx); err != nil {
-			return 0, 0, err
+		if elbo, err = a.bound(ctx, samples); err != nil {
+			return 0, err
 		}
 	}
 	copy(now, a.kept)
-	return elbo, sd, a.q.update()
+	return elbo, a.q.update()
 }
 
 // gradient estimates the gradient of the evidence lower bound.
@@ -201,6 +243,7 @@ func (a *ascent) gradient() error {
 					a.eps[i] = a.rnd.NormFloat64()
 				}
 				a.q.path(a.u, a.score, a.eps)
+				a.moved.t.push(a.u, a.u)
 				if lp := t.LogProbScore(a.g, a.u); !math.IsInf(lp, -1) {
 					break
 				}
@@ -208,6 +251,7 @@ func (a *ascent) gradient() error {
 					return fmt.Errorf("%d draws in a row: %w", tries, err)
 				}
 			}
+			a.moved.t.pullback(a.g)
 			for i, s := range a.score {
 				a.g[i] = (a.g[i] - s) / float64(a.GradSamples)
 			}
@@ -235,56 +279,62 @@ func (a *ascent) step(t int, size float64) error {
 	return a.q.update()
 }
 
-// tune chooses the step size: the largest whose bound after a few iterations
-// is above the one before it, if that is better than no step at all.
+// tune chooses the step size: the largest that comes close to the greatest
+// bound after a few iterations.
 func (a *ascent) tune(ctx context.Context) error {
-	initial, _, err := a.bound(ctx)
-	if err != nil {
-		return err
-	}
-	best := math.Inf(-1)
-	for _, size := range []float64{100, 10, 1, 0.1, 0.01} {
-		elbo := math.Inf(-1)
-		failed := error(nil)
-		for t := 1; t <= adviTuning && failed == nil; t++ {
-			if err := ctx.Err(); err != nil {
-				return err
+	sizes := []float64{100, 10, 1, 0.1, 0.01}
+	elbo := make([]float64, len(sizes))
+	var failed error
+	for k, size := range sizes {
+		var err error
+		for t := 1; t <= adviTuning && err == nil; t++ {
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
-			failed = a.step(t, size)
+			err = a.step(t, size)
 		}
-		if failed == nil {
-			if elbo, _, err = a.bound(ctx); err != nil {
-				return err
-			}
-		}
-		copy(a.q.params(), a.begin)
-		if err := a.q.update(); err != nil {
+		if elbo[k] = math.Inf(-1); err != nil {
+			failed = err
+		} else if elbo[k], err = a.bound(ctx, a.ELBOSamples); err != nil {
 			return err
 		}
-		if elbo < best && best > initial {
-			return nil
+		if err := a.set(a.begin); err != nil {
+			return err
 		}
-		if elbo > best || a.StepSize == 0 {
+	}
+	best := slices.Max(elbo)
+	if math.IsInf(best, -1) {
+		if failed == nil {
+			failed = errors.New("the evidence lower bound stays -Inf")
+		}
+		return fmt.Errorf("no step size from 100 to 0.01 survives %d iterations: %w; give FitOptions.Init", adviTuning, failed)
+	}
+	for k, size := range sizes {
+		if elbo[k] >= best-adviClose*math.Sqrt(float64(a.f.dim)) {
 			a.StepSize = size
-			best = elbo
+			break
 		}
 	}
-	if best > initial {
-		return nil
-	}
-	return fmt.Errorf("no step size from 100 to 0.01 raises the evidence lower bound from %.6g in %d iterations; give FitOptions.Init", initial, adviTuning)
+	return nil
+}
+
+// set sets the parameters.
+func (a *ascent) set(theta []float64) error {
+	copy(a.q.params(), theta)
+	return a.q.update()
 }
 
 // climb makes the ascent.
 func (a *ascent) climb(ctx context.Context) error {
 	theta := a.q.params()
 	average := slices.Clone(theta)
-	last, _, err := a.bound(ctx)
+	last, err := a.bound(ctx, a.ELBOSamples)
 	if err != nil {
 		return err
 	}
 	changes := make([]float64, 0, max(2, a.Iterations/adviEvery/10))
-	converged := false
+	converged, change := false, math.Inf(1)
+	limit := a.Tolerance * math.Sqrt(float64(a.f.dim))
 	for t := 1; t <= a.Iterations && !converged; t++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -299,32 +349,32 @@ func (a *ascent) climb(ctx context.Context) error {
 		if t%adviEvery != 0 {
 			continue
 		}
-		elbo, sd, err := a.boundAt(ctx, average)
+		elbo, err := a.boundAt(ctx, a.ELBOSamples, average)
 		if err != nil {
 			return err
 		}
 		if len(changes) == cap(changes) {
 			changes = changes[:copy(changes, changes[1:])]
 		}
-		changes = append(changes, math.Abs(elbo-last)/(1+sd))
+		changes = append(changes, math.Abs(elbo-last))
 		last = elbo
-		sorted := slices.Sorted(slices.Values(changes))
-		converged = stat.Mean(changes, nil) < a.Tolerance || quantile(sorted, 0.5) < a.Tolerance
+		change = min(stat.Mean(changes, nil), quantile(slices.Sorted(slices.Values(changes)), 0.5))
+		converged = change < limit
 		a.f.advance(adviEvery, a.Iterations, elbo)
 	}
-	if !converged {
-		a.f.warnings = append(a.f.warnings, fmt.Sprintf("the bound still changed after %d iterations: %.4g at the last.", a.Iterations, last))
+	if !(change < 10*limit) {
+		a.f.warnings = append(a.f.warnings, fmt.Sprintf("the bound still changes after %d iterations, by %.2g in %d.", a.Iterations, change, adviEvery))
 	}
-	smooth, _, err := a.boundAt(ctx, average)
-	if err != nil {
-		return err
+	best, at := math.Inf(-1), a.begin
+	for _, theta := range [][]float64{average, slices.Clone(theta), a.begin} {
+		elbo, err := a.boundAt(ctx, max(a.ELBOSamples, a.f.Draws), theta)
+		if err != nil {
+			return err
+		}
+		// Bounds that are close do not tell which is the better.
+		if elbo > best+adviClose/10*math.Sqrt(float64(a.f.dim)) || math.IsInf(best, -1) {
+			best, at = elbo, theta
+		}
 	}
-	elbo, _, err := a.bound(ctx)
-	if err != nil {
-		return err
-	}
-	if smooth >= elbo {
-		copy(theta, average)
-	}
-	return a.q.update()
+	return a.set(at)
 }

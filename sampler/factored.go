@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 )
 
 // factored is a normal distribution whose covariance matrix is diagonal plus
@@ -75,15 +76,7 @@ func newFactored(x, g, alpha []float64, beta *mat.Dense, gamma *mat.SymDense) (*
 	if !chol.Factorize(c) {
 		return nil, errors.New("the covariance matrix is not positive definite")
 	}
-	var l mat.TriDense
-	chol.LTo(&l)
-	f.l = make([]float64, f.k*f.k)
-	for i := range f.k {
-		for j := range i + 1 {
-			f.l[i*f.k+j] = l.At(i, j)
-		}
-	}
-	f.logDet += chol.LogDet()
+	f.setCholesky(&chol)
 
 	// μ = x + α g + β γ βᵀg
 	var t, u mat.VecDense
@@ -97,33 +90,165 @@ func newFactored(x, g, alpha []float64, beta *mat.Dense, gamma *mat.SymDense) (*
 	if !allFinite(f.mu) || math.IsInf(f.logDet, 0) || math.IsNaN(f.logDet) {
 		return nil, errNotFinite
 	}
-	f.scratch.New = func() any {
-		return &factoredScratch{make([]float64, d), make([]float64, f.k), make([]float64, f.k)}
-	}
 	return f, nil
 }
 
-// draw sets u to μ + D (z + Q (L - I) Qᵀz).
+// newScaled returns N(μ, diag(scale²)).
+func newScaled(mu, scale []float64) *factored {
+	f := &factored{mu: mu, scale: scale}
+	for _, s := range scale {
+		f.logDet += 2 * math.Log(s)
+	}
+	f.scratch.New = func() any { return &factoredScratch{v: make([]float64, len(mu))} }
+	return f
+}
+
+// newWhitening returns the normal distribution with the mean and the
+// covariance matrix of points, one a row, or with the variances alone if the
+// points are not more than twice as many as the dimensions. Variances that are
+// zero are taken to be 1.
+func newWhitening(points *mat.Dense) *factored {
+	n, d := points.Dims()
+	mu, scale := make([]float64, d), make([]float64, d)
+	for j := range d {
+		x := mat.Col(nil, j, points)
+		mu[j], scale[j] = stat.PopMeanStdDev(x, nil)
+		if !(scale[j] > 1e-150) {
+			scale[j] = 1
+		}
+	}
+	if n <= 2*d {
+		return newScaled(mu, scale)
+	}
+	cor := mat.NewSymDense(d, nil)
+	z := make([]float64, d)
+	for i := range n {
+		for j, v := range points.RawRowView(i) {
+			z[j] = (v - mu[j]) / scale[j]
+		}
+		cor.SymRankOne(cor, 1/float64(n), mat.NewVecDense(d, z))
+	}
+	var chol mat.Cholesky
+	f := newScaled(mu, scale)
+	if chol.Factorize(cor) {
+		f.k = d
+		f.q = make([]float64, d*d)
+		for i := range d {
+			f.q[i*d+i] = 1
+		}
+		f.setCholesky(&chol)
+	}
+	return f
+}
+
+// setCholesky sets L.
+func (f *factored) setCholesky(chol *mat.Cholesky) {
+	var l mat.TriDense
+	chol.LTo(&l)
+	f.l = make([]float64, f.k*f.k)
+	for i := range f.k {
+		for j := range i + 1 {
+			f.l[i*f.k+j] = l.At(i, j)
+		}
+	}
+	f.logDet += chol.LogDet()
+	d, k := len(f.mu), f.k
+	f.scratch.New = func() any {
+		return &factoredScratch{make([]float64, d), make([]float64, k), make([]float64, k)}
+	}
+}
+
+// conditionalScales returns the standard deviations of each coordinate given
+// the others, the roots of 1/(Σ⁻¹)_ii.
+func (f *factored) conditionalScales() []float64 {
+	sd := make([]float64, len(f.mu))
+	c := make([]float64, f.k)
+	for i, s := range f.scale {
+		// (D Σ⁻¹ D)_ii is 1 - |q|² + |L⁻¹q|², q being row i of Q.
+		p := 1.0
+		for a, x := range f.q[i*f.k : (i+1)*f.k] {
+			c[a] = x
+			for b := range a {
+				c[a] -= f.l[a*f.k+b] * c[b]
+			}
+			c[a] /= f.l[a*f.k+a]
+			p += c[a]*c[a] - x*x
+		}
+		sd[i] = s / math.Sqrt(p)
+	}
+	return sd
+}
+
+// draw sets u to a draw.
 func (f *factored) draw(u []float64, rnd *rand.Rand) {
-	s := f.scratch.Get().(*factoredScratch)
-	defer f.scratch.Put(s)
 	for i := range u {
 		u[i] = rnd.NormFloat64()
 	}
-	f.project(s.a, u)
-	for i := f.k - 1; i >= 0; i-- {
+	f.push(u, u)
+}
+
+// push sets u to μ + T z with T = D (I + Q (L - I) Qᵀ); u may be z.
+func (f *factored) push(u, z []float64) {
+	s := f.scratch.Get().(*factoredScratch)
+	defer f.scratch.Put(s)
+	f.project(s.a, z)
+	for i := range f.k {
 		b := -s.a[i]
 		for j := range i + 1 {
 			b += f.l[i*f.k+j] * s.a[j]
 		}
 		s.b[i] = b
 	}
-	for i := range u {
-		v := u[i]
+	for i, v := range z {
 		for j, b := range s.b {
 			v += f.q[i*f.k+j] * b
 		}
 		u[i] = f.mu[i] + f.scale[i]*v
+	}
+}
+
+// pull sets z to T⁻¹(u - μ), in which the part in the span of Q is L⁻¹Qᵀ of
+// D⁻¹(u - μ).
+func (f *factored) pull(z, u []float64) {
+	s := f.scratch.Get().(*factoredScratch)
+	defer f.scratch.Put(s)
+	for i := range u {
+		z[i] = (u[i] - f.mu[i]) / f.scale[i]
+	}
+	f.project(s.a, z)
+	for i := range f.k {
+		b := s.a[i]
+		for j := range i {
+			b -= f.l[i*f.k+j] * s.b[j]
+		}
+		s.b[i] = b / f.l[i*f.k+i]
+	}
+	for i := range z {
+		for j, b := range s.b {
+			z[i] += f.q[i*f.k+j] * (b - s.a[j])
+		}
+	}
+}
+
+// pullback sets g to Tᵀg.
+func (f *factored) pullback(g []float64) {
+	s := f.scratch.Get().(*factoredScratch)
+	defer f.scratch.Put(s)
+	for i := range g {
+		g[i] *= f.scale[i]
+	}
+	f.project(s.a, g)
+	for j := range f.k {
+		b := -s.a[j]
+		for i := j; i < f.k; i++ {
+			b += f.l[i*f.k+j] * s.a[i]
+		}
+		s.b[j] = b
+	}
+	for i := range g {
+		for j, b := range s.b {
+			g[i] += f.q[i*f.k+j] * b
+		}
 	}
 }
 
@@ -140,22 +265,28 @@ func (f *factored) project(a, z []float64) {
 func (f *factored) logProb(u []float64) float64 {
 	s := f.scratch.Get().(*factoredScratch)
 	defer f.scratch.Put(s)
-	// |z|² for z = (I + Q (L⁻¹ - I) Qᵀ) v with v = D⁻¹(u - μ): the part of v
-	// in the span of Q becomes L⁻¹Qᵀv.
+	f.pull(s.v, u)
 	var sq float64
-	for i := range u {
-		s.v[i] = (u[i] - f.mu[i]) / f.scale[i]
-		sq += s.v[i] * s.v[i]
-	}
-	f.project(s.a, s.v)
-	for i := range f.k {
-		b := s.a[i]
-		for j := range i {
-			b -= f.l[i*f.k+j] * s.b[j]
-		}
-		b /= f.l[i*f.k+i]
-		s.b[i] = b
-		sq += b*b - s.a[i]*s.a[i]
+	for _, z := range s.v {
+		sq += z * z
 	}
 	return -(f.logDet + float64(len(u))*log2Pi + sq) / 2
+}
+
+// moved is a distribution of z taken to u = μ + T z.
+type moved struct {
+	variational
+	t *factored
+}
+
+func (m *moved) draw(u []float64, rnd *rand.Rand) {
+	m.variational.draw(u, rnd)
+	m.t.push(u, u)
+}
+
+func (m *moved) logProb(u []float64) float64 {
+	s := m.t.scratch.Get().(*factoredScratch)
+	defer m.t.scratch.Put(s)
+	m.t.pull(s.v, u)
+	return m.variational.logProb(s.v) - m.t.logDet/2
 }

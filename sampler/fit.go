@@ -11,7 +11,6 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/internal/par"
@@ -122,6 +121,7 @@ type fitting struct {
 	start     time.Time
 	targets   sync.Pool // of *Target
 	warnings  []string
+	quiet     bool       // not to report progress
 	particles *mat.Dense // of SVGD, on the unconstrained space
 
 	mu   sync.Mutex // of the fields below
@@ -133,6 +133,7 @@ type fitting struct {
 // Numbers of random streams: those below streamELBO belong to the families.
 const (
 	streamELBO  = 1 << 40
+	streamADVI  = 3 << 39 // of its lower bounds
 	streamJudge = 2 << 40
 	streamUser  = 3 << 40
 )
@@ -240,7 +241,7 @@ func (t *Target) why() error {
 // advance reports n iterations more, of total, and an evidence lower bound
 // that is NaN if there is none.
 func (f *fitting) advance(n, total int, elbo float64) {
-	if f.Progress == nil {
+	if f.Progress == nil || f.quiet {
 		return
 	}
 	f.mu.Lock()
@@ -256,8 +257,8 @@ func (f *fitting) advance(n, total int, elbo float64) {
 }
 
 // ratios sets the rows of draws to draws from q and ratio[i] to
-// log p(u) - log q(u) at row i, -Inf where the target fails; reason is one
-// of those failures.
+// log p(u) - log q(u) at row i, -Inf where the target or q fails; reason is
+// one of those failures.
 func (f *fitting) ratios(ctx context.Context, workers int, q variational, draws *mat.Dense, ratio []float64, stream uint64) (reason, err error) {
 	const block = 16
 	reasons := make([]error, (len(ratio)+block-1)/block)
@@ -274,7 +275,8 @@ func (f *fitting) ratios(ctx context.Context, workers int, q variational, draws 
 					reasons[lo/block] = t.why()
 					ratio[i] = lp
 				case math.IsNaN(lq) || math.IsInf(lq, 0):
-					return fmt.Errorf("the approximation's log density is %g", lq)
+					reasons[lo/block] = fmt.Errorf("the approximation's log density is %g", lq)
+					ratio[i] = math.Inf(-1)
 				default:
 					ratio[i] = lp - lq
 				}
@@ -290,20 +292,15 @@ func (f *fitting) ratios(ctx context.Context, workers int, q variational, draws 
 	return reason, err
 }
 
-// lowerBound estimates the evidence lower bound E_q[log p - log q] and the
-// standard deviation of log p - log q by n draws. The bound is -Inf if the
-// target is zero at one of them.
-func (f *fitting) lowerBound(ctx context.Context, workers int, q variational, n int, stream uint64) (elbo, sd float64, err error) {
+// lowerBound estimates the evidence lower bound E_q[log p - log q] by n draws.
+// It is -Inf if the target is zero at one of them.
+func (f *fitting) lowerBound(ctx context.Context, workers int, q variational, n int, stream uint64) (float64, error) {
 	draws := mat.NewDense(n, f.dim, nil)
 	ratio := make([]float64, n)
 	if _, err := f.ratios(ctx, workers, q, draws, ratio, stream); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	if math.IsInf(floats.Min(ratio), -1) {
-		return math.Inf(-1), math.Inf(1), nil
-	}
-	elbo, sd = stat.PopMeanStdDev(ratio, nil)
-	return elbo, sd, nil
+	return floats.Sum(ratio) / float64(n), nil
 }
 
 // judge draws from q and weighs the draws.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,28 @@ func mustFit(t testing.TB, target inverse.Density, family Family, o *FitOptions)
 
 // meanAndCovariance returns those of q, from its parameters.
 func meanAndCovariance(q variational) ([]float64, *mat.SymDense) {
+	if m, ok := q.(*moved); ok {
+		z, inner := meanAndCovariance(m.variational)
+		d := len(z)
+		mean := make([]float64, d)
+		m.t.push(mean, z)
+		t, cov := mat.NewDense(d, d, nil), mat.NewDense(d, d, nil)
+		for j := range d {
+			e, col := make([]float64, d), make([]float64, d)
+			e[j] = 1
+			m.t.push(col, e)
+			floats.Sub(col, m.t.mu)
+			t.SetCol(j, col)
+		}
+		cov.Product(t, inner, t.T())
+		sym := mat.NewSymDense(d, nil)
+		for i := range d {
+			for j := i; j < d; j++ {
+				sym.SetSym(i, j, (cov.At(i, j)+cov.At(j, i))/2)
+			}
+		}
+		return mean, sym
+	}
 	var mean []float64
 	var root mat.Dense // a square root of the covariance matrix
 	switch q := q.(type) {
@@ -82,8 +105,8 @@ func TestFamiliesThatContainTheTarget(t *testing.T) {
 		family Family
 		tol    float64
 	}{
-		{&ADVI{Form: FullRank}, 0.002},
-		{&ADVI{Form: LowRankPlusDiagonal, Rank: 2}, 0.002},
+		{&ADVI{Form: FullRank, Tolerance: 1e-4}, 0.002},
+		{&ADVI{Form: LowRankPlusDiagonal, Rank: 2, Tolerance: 1e-4}, 0.002},
 		{&Pathfinder{Paths: 1}, 0.02},
 		{&Pathfinder{Paths: 3, History: 10}, 0.02},
 	} {
@@ -110,7 +133,7 @@ func TestFamiliesThatContainTheTarget(t *testing.T) {
 		// constant of the noise, so the evidence is known.
 		exact, _ := distmv.NewNormal(g.mean, g.cov, nil)
 		want := g.LogProb(g.mean) - exact.LogProb(g.mean)
-		if math.Abs(a.LogEvidence-want) > 0.01 || math.Abs(a.ELBO-want) > 0.01 {
+		if math.Abs(a.LogEvidence-want) > 0.01 || math.Abs(a.ELBO-want) > 0.03 {
 			t.Errorf("%v: log evidence %.4f, bound %.4f, want %.4f", test.family, a.LogEvidence, a.ELBO, want)
 		}
 	}
@@ -125,12 +148,12 @@ func TestMeanFieldClosedForm(t *testing.T) {
 	if err := precision.Inverse(g.cov); err != nil {
 		t.Fatal(err)
 	}
-	q := a.q.(*meanField)
+	mean, cov := meanAndCovariance(a.q)
 	for i, want := range g.mean {
-		if math.Abs(q.theta[i]-want) > 0.01 {
-			t.Errorf("mean %d is %.4f, want %.4f", i, q.theta[i], want)
+		if math.Abs(mean[i]-want) > 0.01 {
+			t.Errorf("mean %d is %.4f, want %.4f", i, mean[i], want)
 		}
-		if got, want := q.sigma[i]*q.sigma[i], 1/precision.At(i, i); math.Abs(got/want-1) > 0.02 {
+		if got, want := cov.At(i, i), 1/precision.At(i, i); math.Abs(got/want-1) > 0.02 {
 			t.Errorf("variance %d is %.4f, want %.4f", i, got, want)
 		}
 	}
@@ -151,6 +174,9 @@ func TestTwoParticles(t *testing.T) {
 }
 
 func TestSVGDMoments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds under the race detector")
+	}
 	g := newLinearGaussian(t)
 	a := mustFit(t, g, &SVGD{Particles: 200}, nil)
 	mean := make([]float64, 3)
@@ -271,12 +297,39 @@ func TestMixtureFindsBothModes(t *testing.T) {
 func TestFitsAgainstReference(t *testing.T) {
 	forms := []Family{&ADVI{}, &ADVI{Form: FullRank}, &ADVI{Form: LowRankPlusDiagonal}}
 	fitsReference(t, posteriordb.EightSchools(), forms...)
+	if testing.Short() {
+		return
+	}
 	for _, name := range []string{"kidiq-kidscore_momhsiq", "arK-arK", "low_dim_gauss_mix-low_dim_gauss_mix"} {
 		p, err := posteriordb.Open(filepath.Dir(shared(t, "posteriordb", name+".json")), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		fitsReference(t, p, &Pathfinder{})
+	}
+}
+
+// Different families agree on the evidence of the ten posteriors, with
+// simulated data, where their weights have a mean at all.
+func TestFamiliesAgree(t *testing.T) {
+	for _, name := range posteriordb.Names() {
+		if testing.Short() && name > "e" {
+			continue
+		}
+		p := posteriordb.Simulated(name)
+		var evidence []float64
+		for _, family := range []Family{&ADVI{}, &ADVI{Form: FullRank}, &ADVI{Form: LowRankPlusDiagonal}, &Pathfinder{Paths: 8}} {
+			a := mustFit(t, p, family, nil)
+			if a.ELBO > a.LogEvidence+0.1 {
+				t.Errorf("%s, %v: bound %.2f, log evidence %.2f", name, family, a.ELBO, a.LogEvidence)
+			}
+			if _, ok := family.(*Pathfinder); a.KHat < 1 && (ok || family.(*ADVI).Form == FullRank) {
+				evidence = append(evidence, a.LogEvidence)
+			}
+		}
+		if len(evidence) == 0 || slices.Max(evidence)-slices.Min(evidence) > 0.4 {
+			t.Errorf("%s: log evidences %.2f", name, evidence)
+		}
 	}
 }
 
@@ -449,10 +502,7 @@ func TestApproximationSample(t *testing.T) {
 
 // The kernel density integrates to one.
 func TestKernelDensityIsNormalised(t *testing.T) {
-	q, err := newKernelDensity(mat.NewDense(4, 1, []float64{-2, 0, 0.5, 3}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := newKernelDensity(mat.NewDense(4, 1, []float64{-2, 0, 0.5, 3}))
 	total := quad.Fixed(func(x float64) float64 { return math.Exp(q.logProb([]float64{x})) }, -60, 60, 2000, nil, 0)
 	if math.Abs(total-1) > 1e-6 {
 		t.Errorf("the density integrates to %g", total)
@@ -486,7 +536,6 @@ func TestFitErrors(t *testing.T) {
 		"panic, path":    {failing{0, boom}, &Pathfinder{}, nil, "boom"},
 		"panic, SVGD":    {failing{0, boom}, &SVGD{}, nil, "boom"},
 		"late panic":     {late{new(int), boom}, &Pathfinder{Paths: 1}, nil, "boom"},
-		"same particles": {g, &SVGD{}, &FitOptions{Init: mat.NewDense(1, 3, nil)}, "1 row"},
 	} {
 		if test.o == nil {
 			test.o = new(FitOptions)

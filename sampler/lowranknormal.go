@@ -164,10 +164,16 @@ func (q *lowRankNormal) draw(u []float64, rnd *rand.Rand) {
 func (q *lowRankNormal) logProb(u []float64) float64 {
 	s := q.scratch.Get().(*lowRankScratch)
 	defer q.scratch.Put(s)
+	// With w = M⁻¹BᵀD⁻¹v, vᵀΣ⁻¹v is |D^-½(v - B w)|² + |w|²: a sum of squares,
+	// where vᵀ(D⁻¹v - D⁻¹B w) could be lost to cancellation.
 	q.solve(s.v, u, s)
 	lp := -(q.logDet + float64(q.d)*log2Pi) / 2
 	for i, v := range s.v {
-		lp -= (u[i] - q.theta[i]) * v / 2
+		z := v * q.sigma[i]
+		lp -= z * z / 2
+	}
+	for _, w := range s.w {
+		lp -= w * w / 2
 	}
 	return lp
 }

@@ -2,7 +2,6 @@ package sampler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -46,6 +45,8 @@ func (o *Pathfinder) String() string {
 	return "multi-path Pathfinder"
 }
 
+const pathTries = 10
+
 func (o *Pathfinder) fit(ctx context.Context, f *fitting) (variational, error) {
 	c := *o
 	for _, v := range []struct {
@@ -63,8 +64,14 @@ func (o *Pathfinder) fit(ctx context.Context, f *fitting) (variational, error) {
 	paths := make([]*path, c.Paths)
 	failed := make([]error, c.Paths)
 	err := par.Each(ctx, f.Workers, c.Paths, func(i int) error {
-		paths[i] = &path{Pathfinder: c, f: f, id: i, elbo: math.Inf(-1)}
-		failed[i] = paths[i].run(ctx)
+		// A path that leads nowhere is begun anew elsewhere.
+		for try := range pathTries {
+			paths[i] = &path{Pathfinder: c, f: f, id: i + try*c.Paths, elbo: math.Inf(-1)}
+			failed[i] = paths[i].run(ctx)
+			if paths[i].best != nil || failed[i] != nil || ctx.Err() != nil {
+				break
+			}
+		}
 		return ctx.Err()
 	})
 	if err != nil {
@@ -79,7 +86,7 @@ func (o *Pathfinder) fit(ctx context.Context, f *fitting) (variational, error) {
 				return nil, fmt.Errorf("path %d: %w", i+1, failed[i])
 			}
 		case failed[i] == nil:
-			failed[i] = errors.New("no point has a curvature from which to make a normal distribution")
+			failed[i] = fmt.Errorf("no point of %d paths has a curvature from which to make a normal distribution", pathTries)
 		}
 		if p.best == nil && c.Paths > 1 {
 			f.warnings = append(f.warnings, fmt.Sprintf("path %d has failed: %v.", i+1, failed[i]))
@@ -89,6 +96,20 @@ func (o *Pathfinder) fit(ctx context.Context, f *fitting) (variational, error) {
 		return nil, fmt.Errorf("path 1: %w", failed[0])
 	}
 	return q, nil
+}
+
+// pathfinder returns what Pathfinder finds with its defaults and the given
+// number of paths, or nil if it fails.
+func (f *fitting) pathfinder(ctx context.Context, paths int) (mixture, error) {
+	warnings := f.warnings
+	f.quiet = true
+	q, err := (&Pathfinder{Paths: paths}).fit(ctx, f)
+	f.quiet = false
+	f.warnings = warnings
+	if err != nil {
+		return nil, ctx.Err()
+	}
+	return q.(mixture), nil
 }
 
 // path is one run of L-BFGS and the best normal distribution on it.
@@ -228,12 +249,12 @@ func (p *path) visit(x, grad []float64) error {
 		return nil // rounding has spoilt this point; the next may be good
 	}
 	// All points of a path are judged with the same noise.
-	stream := streamELBO + uint64(p.id)<<32
+	stream := streamELBO + uint64(p.id)<<20
 	workers := p.f.Workers
 	if p.Paths > 1 {
 		workers = 1 // the paths are parallel already
 	}
-	elbo, _, err := p.f.lowerBound(p.ctx, workers, q, p.ELBOSamples, stream)
+	elbo, err := p.f.lowerBound(p.ctx, workers, q, p.ELBOSamples, stream)
 	if err != nil {
 		return err
 	}

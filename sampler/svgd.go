@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/internal/par"
+	"github.com/go-inverse/inverse/internal/rng"
 )
 
 // SVGD is Stein variational gradient descent (Liu and Wang, 2016): particles
@@ -17,15 +20,17 @@ import (
 //	x_i += ε/n Σ_j [k(x_j, x_i) ∇ log p(x_j) + ∇_x_j k(x_j, x_i)]
 //
 // for the kernel k(x, y) = exp(-|x - y|²/h), where h is the median squared
-// distance over log(n+1), distances are in units of the particles' own
-// standard deviations, and directions are divided by the mean kernel between
-// two particles, which changes how fast they settle and not where. It is
-// deterministic but for where the particles start. The particles are in
-// Approximation.Particles; they are too close to each other, the more so in
-// many dimensions.
+// distance over log(n+1). It is made in coordinates in which the particles'
+// own covariance matrix is the identity (their variances are 1, if they are
+// not more than twice as many as the dimensions), and directions are divided
+// by the mean kernel between two particles, which changes how fast they
+// settle and not where.
 //
-// The density that goes with them has their mean and covariance matrix: half
-// of it is a kernel density estimate, half a Student t distribution.
+// The particles begin as draws of [Pathfinder], unless FitOptions.Init has
+// more than one row. They are in Approximation.Particles, and are too close to
+// each other, the more so in many dimensions. The density that goes with them
+// has their mean and covariance matrix: half of it is a kernel density
+// estimate, half a Student t distribution.
 type SVGD struct {
 	// Particles is the number of particles, 2 or more. If Particles is 0, it
 	// will be defaulted to 100. An iteration takes time and memory in
@@ -74,34 +79,53 @@ func (o *SVGD) fit(ctx context.Context, f *fitting) (variational, error) {
 		return nil, err
 	}
 	f.particles = s.x
-	return newKernelDensity(s.x)
+	return newKernelDensity(s.x), nil
 }
 
 // swarm is the particles of SVGD.
 type swarm struct {
 	SVGD
-	f       *fitting
-	x       *mat.Dense // the particles, one a row
-	z, g    *mat.Dense // in units of scale, and the scores there
-	phi     *mat.Dense // the directions
-	scale   []float64
-	h       float64   // bandwidth
-	mass    float64   // mean kernel between two particles
-	history []float64 // decaying mean of squared directions, a coordinate each
-	dist    []float64 // squared distances, sorted
+	f    *fitting
+	x    *mat.Dense // the particles, one a row
+	t    *factored  // the coordinates z: x = t(z)
+	z, g *mat.Dense // the particles and their scores in these coordinates
+	phi  *mat.Dense // the directions
+	h    float64    // bandwidth
+	mass float64    // mean kernel between two particles
+	dist []float64  // squared distances, sorted
 }
 
 func (s *swarm) init(ctx context.Context) error {
 	n, d := s.Particles, s.f.dim
 	s.x, s.z = mat.NewDense(n, d, nil), mat.NewDense(n, d, nil)
 	s.g, s.phi = mat.NewDense(n, d, nil), mat.NewDense(n, d, nil)
-	s.scale, s.history = make([]float64, d), make([]float64, d)
+	var found mixture
+	rows := 0
 	if s.f.Init != nil {
-		if r, _ := s.f.Init.Dims(); r < 2 {
-			return fmt.Errorf("FitOptions.Init has 1 row, want a point for each of %d particles: they cannot part", n)
+		rows, _ = s.f.Init.Dims()
+	}
+	if rows < 2 {
+		var err error
+		if found, err = s.f.pathfinder(ctx, 4); err != nil {
+			return err
+		}
+		if found == nil && rows == 1 {
+			return fmt.Errorf("FitOptions.Init has 1 row, from which %d particles cannot part", n)
 		}
 	}
 	return par.Each(ctx, s.f.Workers, n, func(i int) error {
+		if found != nil {
+			return s.f.with(func(t *Target) error {
+				rnd := rand.New(rng.New(s.f.seed, 1<<32+uint64(i)))
+				for range initTries {
+					found.draw(s.x.RawRowView(i), rnd)
+					if !math.IsInf(t.LogProbScore(s.g.RawRowView(i), s.x.RawRowView(i)), -1) {
+						return nil
+					}
+				}
+				return fmt.Errorf("particle %d: %w at %d draws of Pathfinder", i, t.why(), initTries)
+			})
+		}
 		if err := s.f.first(s.x.RawRowView(i), i); err != nil {
 			return fmt.Errorf("particle %d: %w", i, err)
 		}
@@ -118,32 +142,25 @@ func (s *swarm) run(ctx context.Context) error {
 		if err := s.direct(ctx); err != nil {
 			return fmt.Errorf("iteration %d: %w", t+1, err)
 		}
-		if rms = s.move(t); rms < s.Tolerance {
+		if rms = mat.Norm(s.phi, 2) / math.Sqrt(float64(s.Particles*s.f.dim)); rms < s.Tolerance {
 			return nil
+		}
+		if err := s.move(ctx, t); err != nil {
+			return fmt.Errorf("iteration %d: %w", t+1, err)
 		}
 		s.f.advance(1, s.Iterations, math.NaN())
 	}
-	s.f.warnings = append(s.f.warnings, fmt.Sprintf("the particles still move after %d iterations: by %.2g standard deviations, root mean square.", s.Iterations, rms))
+	if rms > 10*s.Tolerance {
+		s.f.warnings = append(s.f.warnings, fmt.Sprintf("the particles still move after %d iterations, by %.2g standard deviations.", s.Iterations, rms))
+	}
 	return nil
 }
 
-// rescale sets the scales and the bandwidth.
+// rescale sets the coordinates and the bandwidth.
 func (s *swarm) rescale() {
-	n, d := s.x.Dims()
-	for j := range d {
-		var mean, m2 float64
-		for i := range n {
-			v := s.x.At(i, j)
-			delta := v - mean
-			mean += delta / float64(i+1)
-			m2 += delta * (v - mean)
-		}
-		s.scale[j] = math.Sqrt(m2 / float64(n))
-		if !(s.scale[j] > 1e-150) {
-			s.scale[j] = 1 // coordinates that coincide part in units of their own
-		}
-	}
-	s.standardise()
+	s.t = newWhitening(s.x)
+	s.whiten()
+	n, _ := s.x.Dims()
 	dist := s.dist[:0]
 	for i := range n {
 		for k := range i {
@@ -163,13 +180,10 @@ func (s *swarm) rescale() {
 	s.mass /= float64(n) * float64(n)
 }
 
-func (s *swarm) standardise() {
+func (s *swarm) whiten() {
 	n, _ := s.x.Dims()
 	for i := range n {
-		z, x := s.z.RawRowView(i), s.x.RawRowView(i)
-		for j, v := range s.scale {
-			z[j] = x[j] / v
-		}
+		s.t.pull(s.z.RawRowView(i), s.x.RawRowView(i))
 	}
 }
 
@@ -181,20 +195,19 @@ func squaredDistance(x, y []float64) float64 {
 	return sum
 }
 
+const svgdBlock = 8 // particles of a unit of parallel work
+
 // direct sets the scores and the directions.
 func (s *swarm) direct(ctx context.Context) error {
 	n, _ := s.x.Dims()
-	const block = 8
-	err := par.For(ctx, s.f.Workers, n, block, func(lo, hi int) error {
+	err := par.For(ctx, s.f.Workers, n, svgdBlock, func(lo, hi int) error {
 		return s.f.with(func(t *Target) error {
 			for i := lo; i < hi; i++ {
 				g := s.g.RawRowView(i)
 				if math.IsInf(t.LogProbScore(g, s.x.RawRowView(i)), -1) {
 					return fmt.Errorf("particle %d: %w", i, t.why())
 				}
-				for j, v := range s.scale {
-					g[j] *= v
-				}
+				s.t.pullback(g)
 			}
 			return nil
 		})
@@ -202,8 +215,8 @@ func (s *swarm) direct(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.standardise()
-	return par.For(ctx, s.f.Workers, n, block, func(lo, hi int) error {
+	s.whiten()
+	return par.For(ctx, s.f.Workers, n, svgdBlock, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
 			phi, zi := s.phi.RawRowView(i), s.z.RawRowView(i)
 			clear(phi)
@@ -219,29 +232,30 @@ func (s *swarm) direct(ctx context.Context) error {
 	})
 }
 
-// move makes the step of iteration t and returns the root mean square of the
-// directions. Directions of many standard deviations are cut down by a
-// decaying mean of their squares.
-func (s *swarm) move(t int) float64 {
-	n, d := s.x.Dims()
+// move makes the step of iteration t. A direction φ is followed for
+// φ/(1+|φ|) of the step size, and half as far as long as the target is zero
+// there.
+func (s *swarm) move(ctx context.Context, t int) error {
 	size := s.StepSize / math.Sqrt(1+float64(t)/100)
-	var total float64
-	for j := range d {
-		var sq float64
-		for i := range n {
-			sq += s.phi.At(i, j) * s.phi.At(i, j)
-		}
-		sq /= float64(n)
-		total += sq
-		if t == 0 {
-			s.history[j] = sq
-		} else {
-			s.history[j] = 0.9*s.history[j] + 0.1*sq
-		}
-		step := size * s.scale[j] / (1 + math.Sqrt(s.history[j]))
-		for i := range n {
-			s.x.RawRowView(i)[j] += step * s.phi.At(i, j)
-		}
-	}
-	return math.Sqrt(total / float64(d))
+	return par.For(ctx, s.f.Workers, s.Particles, svgdBlock, func(lo, hi int) error {
+		return s.f.with(func(t *Target) error {
+			for i := lo; i < hi; i++ {
+				x, z, phi := s.x.RawRowView(i), s.z.RawRowView(i), s.phi.RawRowView(i)
+				step := size / (1 + floats.Norm(phi, 2))
+				for {
+					floats.AddScaledTo(x, z, step, phi)
+					s.t.push(x, x)
+					if !math.IsInf(t.LogProb(x), -1) {
+						break
+					}
+					t.takeErr()
+					if step *= 0.5; step < 1e-9*size {
+						s.t.push(x, z) // where the density was not zero
+						break
+					}
+				}
+			}
+			return nil
+		})
+	})
 }
