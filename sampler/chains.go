@@ -92,46 +92,84 @@ func quantile(sorted []float64, p float64) float64 {
 	return a + (h-float64(i))*(b-a)
 }
 
-// normalScores replaces each draw by the normal quantile of its rank among
-// all draws, ties sharing their mean rank: z = Φ⁻¹((r - 3/8) / (S + 1/4)).
-func normalScores(chains [][]float64) [][]float64 {
-	n := len(chains[0])
-	s := n * len(chains)
-	type draw struct {
-		x float64
-		i int
-	}
-	order := make([]draw, 0, s)
+// ranked is the draws of chains of one length in increasing order.
+type ranked struct {
+	draws  []rankedDraw
+	chains int
+}
+
+type rankedDraw struct {
+	x  float64
+	at int // its place in all chains, one after the other
+}
+
+func rank(chains [][]float64) *ranked {
+	r := &ranked{draws: make([]rankedDraw, 0, len(chains)*len(chains[0])), chains: len(chains)}
 	for _, c := range chains {
 		for _, x := range c {
-			order = append(order, draw{x, len(order)})
+			r.draws = append(r.draws, rankedDraw{x, len(r.draws)})
 		}
 	}
-	slices.SortFunc(order, func(a, b draw) int {
+	slices.SortFunc(r.draws, func(a, b rankedDraw) int {
 		if a.x < b.x {
 			return -1
 		}
 		if a.x > b.x {
 			return 1
 		}
-		return a.i - b.i
+		return 0
 	})
+	return r
+}
+
+// sorted returns the draws without their places.
+func (r *ranked) sorted() []float64 {
+	x := make([]float64, len(r.draws))
+	for i, d := range r.draws {
+		x[i] = d.x
+	}
+	return x
+}
+
+// folded returns the distances of the draws from their median, which grow
+// from it in both directions.
+func (r *ranked) folded() *ranked {
+	s := len(r.draws)
+	median := r.draws[s/2].x
+	if s%2 == 0 {
+		median = (r.draws[s/2-1].x + median) / 2
+	}
+	f := &ranked{draws: make([]rankedDraw, 0, s), chains: r.chains}
+	lo, hi := s/2-1, s/2
+	for len(f.draws) < s {
+		var d rankedDraw
+		if lo < 0 || hi < s && r.draws[hi].x-median <= median-r.draws[lo].x {
+			d, hi = r.draws[hi], hi+1
+		} else {
+			d, lo = r.draws[lo], lo-1
+		}
+		d.x = math.Abs(d.x - median)
+		f.draws = append(f.draws, d)
+	}
+	return f
+}
+
+// normalScores replaces each draw by the normal quantile of its rank among
+// all draws, ties sharing their mean rank: z = Φ⁻¹((r - 3/8) / (S + 1/4)).
+func (r *ranked) normalScores() [][]float64 {
+	s := len(r.draws)
 	data := make([]float64, s)
 	for lo := 0; lo < s; {
 		hi := lo + 1
-		for hi < s && order[hi].x == order[lo].x {
+		for hi < s && r.draws[hi].x == r.draws[lo].x {
 			hi++
 		}
 		rank := float64(lo+1+hi) / 2
 		z := mathext.NormalQuantile((rank - 3.0/8) / (float64(s) + 1.0/4))
-		for _, d := range order[lo:hi] {
-			data[d.i] = z
+		for _, d := range r.draws[lo:hi] {
+			data[d.at] = z
 		}
 		lo = hi
 	}
-	out := make([][]float64, len(chains))
-	for i := range out {
-		out[i] = data[i*n : (i+1)*n]
-	}
-	return out
+	return slices.Collect(slices.Chunk(data, s/r.chains))
 }

@@ -1,5 +1,6 @@
-// Package sampler draws from a density by Markov chain Monte Carlo, with the
-// diagnostics that say whether to believe the draws.
+// Package sampler draws from a density by Markov chain Monte Carlo, sequential
+// Monte Carlo and variational inference, with the diagnostics that say whether
+// to believe the draws.
 //
 //	run, err := sampler.Run(ctx, post, &sampler.NUTS{}, &sampler.Settings{Chains: 4, Src: src})
 //	if err != nil {
@@ -32,6 +33,26 @@
 //
 // [SMC] goes from a distribution that can be drawn from to the target, and
 // estimates the evidence.
+//
+// # Approximations
+//
+// [Fit] approximates the target by a distribution, with far fewer gradients,
+// and by importance sampling says how good it is:
+//
+//	a, err := sampler.Fit(ctx, post, &sampler.Pathfinder{}, nil)
+//	fmt.Println(a) // a table, the evidence lower bound, PSIS k-hat and a verdict
+//
+// The families are [ADVI] (mean-field, full-rank, low-rank plus diagonal),
+// [Pathfinder] and [SVGD]. An [Approximation] is good for a first look and for
+// points to start chains from.
+//
+// # Diagnostics
+//
+// [RHat], [ESSBulk], [ESSTail] and the others take the chains of one scalar
+// from any source; [Summarize] makes the table. [WriteCSV] and [WriteNPY] hand
+// draws to ArviZ, R and NumPy.
+//
+// # Reproducibility
 //
 // What a chain carries is a plain struct, so that a run can be saved at any
 // iteration and resumed, bit for bit; and the same seed gives the same bits

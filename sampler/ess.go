@@ -31,7 +31,7 @@ func ESSBulk(chains [][]float64) float64 {
 	if !usable(chains) {
 		return math.NaN()
 	}
-	return ess(normalScores(split(chains)))
+	return ess(rank(split(chains)).normalScores())
 }
 
 // ESSTail returns the smaller of the effective sample sizes of the 5 % and
@@ -45,7 +45,11 @@ func ESSTail(chains [][]float64) float64 {
 	if !usable(chains) {
 		return math.NaN()
 	}
-	sorted := pooled(chains)
+	return essTail(chains, pooled(chains))
+}
+
+// essTail is ESSTail, given the draws in increasing order too.
+func essTail(chains [][]float64, sorted []float64) float64 {
 	return min(essBelow(chains, quantile(sorted, 0.05)), essBelow(chains, quantile(sorted, 0.95)))
 }
 

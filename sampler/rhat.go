@@ -23,12 +23,15 @@ func RHat(chains [][]float64) float64 {
 	if !usable(chains) {
 		return math.NaN()
 	}
-	halves := split(chains)
-	r := rhat(normalScores(halves))
-	median := quantile(pooled(halves), 0.5)
-	folded := transform(halves, func(x float64) float64 { return math.Abs(x - median) })
-	if !constant(folded...) {
-		r = max(r, rhat(normalScores(folded)))
+	r := rank(split(chains))
+	return rhatOf(r, r.normalScores())
+}
+
+// rhatOf is the R-hat of halves of chains, given their normal scores too.
+func rhatOf(halves *ranked, scores [][]float64) float64 {
+	r := rhat(scores)
+	if f := halves.folded(); f.draws[0].x < f.draws[len(f.draws)-1].x {
+		r = max(r, rhat(f.normalScores()))
 	}
 	return r
 }

@@ -82,18 +82,30 @@ func Summarize(names []string, chains []*mat.Dense) *Summary {
 
 func summarize(name string, chains [][]float64) ParamSummary {
 	nan := math.NaN()
-	p := ParamSummary{Name: name, Mean: nan, MCSE: nan, SD: nan, Q5: nan, Q50: nan, Q95: nan}
-	if len(chains[0]) > 0 && finite(chains...) {
-		x := pooled(chains)
-		p.Mean, p.SD = stat.MeanStdDev(x, nil)
-		p.Q5, p.Q50, p.Q95 = quantile(x, 0.05), quantile(x, 0.5), quantile(x, 0.95)
-		if p.Constant = constant(chains...); p.Constant {
-			p.Mean, p.SD = x[0], 0
-		}
+	p := ParamSummary{
+		Name: name, Mean: nan, MCSE: nan, SD: nan, Q5: nan, Q50: nan, Q95: nan,
+		ESSBulk: nan, ESSTail: nan, RHat: nan,
 	}
+	if len(chains[0]) == 0 || !finite(chains...) {
+		return p
+	}
+	halves := rank(split(chains)) // the one sort that all that follows shares
+	sorted := halves.sorted()
+	if len(chains[0])%2 != 0 {
+		sorted = pooled(chains) // with the middle draws, which the halves leave out
+	}
+	p.Mean, p.SD = stat.MeanStdDev(sorted, nil)
+	p.Q5, p.Q50, p.Q95 = quantile(sorted, 0.05), quantile(sorted, 0.5), quantile(sorted, 0.95)
+	if p.Constant = constant(chains...); p.Constant {
+		p.Mean, p.SD = sorted[0], 0
+	}
+	if !usable(chains) {
+		return p
+	}
+	scores := halves.normalScores()
 	p.MCSE = p.SD / math.Sqrt(ESS(chains))
-	p.ESSBulk, p.ESSTail = ESSBulk(chains), ESSTail(chains)
-	p.RHat = RHat(chains)
+	p.ESSBulk, p.ESSTail = ess(scores), essTail(chains, sorted)
+	p.RHat = rhatOf(halves, scores)
 	return p
 }
 

@@ -48,6 +48,7 @@ func TestSummaryVerdict(t *testing.T) {
 	for what, s := range map[string]*Summary{
 		"no chains":       Summarize(nil, nil),
 		"all constant":    Summarize(nil, chainsOf(still)),
+		"one draw":        Summarize(nil, chainsOf([][]float64{{1}})),
 		"two draws":       Summarize(nil, chainsOf([][]float64{{1, 2}, {2, 1}})),
 		"one chain short": Summarize(nil, chainsOf(autoregression(4, 1, 50, 0))),
 	} {
