@@ -89,13 +89,13 @@ func (p *Posterior) Dim() int { return p.dim }
 // panic with that error.
 func (p *Posterior) Differentiable() error { return p.noScore }
 
-// Transform returns the natural transform of the prior's support, by which
-// samplers reach bounded parameters: see prior.TransformOf.
+// Transform returns the prior's transform, by which samplers reach bounded
+// parameters, or nil if the prior has no method Transform() prior.Transform.
 func (p *Posterior) Transform() prior.Transform {
-	if d, ok := p.terms[0].(interface{ Dim() int }); ok {
-		return prior.TransformOf(d)
+	if b, ok := p.terms[0].(interface{ Transform() prior.Transform }); ok {
+		return b.Transform()
 	}
-	return prior.Identity(p.dim)
+	return nil
 }
 
 // LogProb returns the sum of the log densities of the parts at x. It is -Inf

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat/distmv"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/prior"
 )
 
 // normal is a gonum density, used as it is.
@@ -224,5 +225,30 @@ func TestSum(t *testing.T) {
 	}
 	if _, err := Sum(a, nil); err == nil {
 		t.Error("nil score: no error")
+	}
+}
+
+// A bounded prior's transform reaches the sampler through the posterior.
+func TestTransform(t *testing.T) {
+	box, err := prior.NewBox([]float64{0, 0}, []float64{1, 2}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(box, quadratic{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Transform() == nil {
+		t.Error("no transform for a box")
+	}
+	if p, err = New(quadratic{}, quadratic{}); err != nil {
+		t.Fatal(err)
+	}
+	if p.Transform() != nil {
+		t.Error("a transform for a prior without bounds")
+	}
+	x := make([]float64, 2)
+	if prior.TransformOf(p).Constrain(x, []float64{3, -4}); x[0] != 3 || x[1] != -4 {
+		t.Errorf("TransformOf maps (3, -4) to %v", x)
 	}
 }

@@ -34,10 +34,13 @@ type Transform interface {
 
 // TransformOf returns the natural transform of the support of p: what p's own
 // method Transform() Transform returns, which the bounded priors of this
-// package have, or else Identity(p.Dim()).
+// package and posteriors of them have, or else, also if that returns nil,
+// Identity(p.Dim()).
 func TransformOf(p interface{ Dim() int }) Transform {
 	if b, ok := p.(interface{ Transform() Transform }); ok {
-		return b.Transform()
+		if t := b.Transform(); t != nil {
+			return t
+		}
 	}
 	return Identity(p.Dim())
 }
