@@ -17,7 +17,7 @@ const (
 	blockK      = 256
 	blockBytes  = 2048
 	directRows  = 24       // op(B) is read in place if there are no more rows to share the packing
-	directBytes = 32 << 10 // or if it is no larger
+	directBytes = 96 << 10 // or if it is no larger
 	stridedA    = 1024     // op(A) is packed if its rows are columns this far apart
 )
 
@@ -77,9 +77,9 @@ func gemmSIMD[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int
 		p.ai, p.al = p.al, p.ai
 		p.copyA = set.packsA && p.al >= stridedA && n > width
 	}
-	p.directB = !transB && alpha == 1 && (m <= directRows || min(k, blockK)*p.ldb <= directBytes) && n%p.lanes == 0
+	p.directB = !transB && alpha == 1 && (m <= directRows || min(k, blockK)*p.ldb <= directBytes)
 	var w *workspace
-	if p.copyA || !p.directB {
+	if p.copyA || !p.directB || n%p.lanes != 0 {
 		w = workspaces.Get().(*workspace)
 	}
 	blockM := evenly(m, blockRows, 24)
@@ -91,19 +91,16 @@ func gemmSIMD[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int
 		nc := min(blockN, n-j0)
 		for l0 := 0; l0 < k; l0 += blockK {
 			kc := min(blockK, k-l0)
-			var pb panels
-			if p.directB {
-				pb = panels{p: offset(p.b, l0*p.ldb+j0*size), stride: p.ldb, step: width * size}
-			} else {
-				pb = p.packB(w, l0, kc, j0, nc)
+			if w != nil {
+				p.packB(w, l0, kc, j0, nc)
 			}
 			if alpha != 1 {
-				x := unsafe.Slice((*T)(unsafe.Pointer(pb.p)), (nc+p.lanes-1)/p.lanes*p.lanes*kc)
+				x := unsafe.Slice((*T)(unsafe.Pointer(&w.b[0])), (nc+p.lanes-1)/p.lanes*p.lanes*kc)
 				Scale(x, alpha, x)
 			}
 			for i0 := 0; i0 < m; i0 += blockM {
 				i1 := min(i0+blockM, m)
-				p.multiply(w, pb, i0, i1-i0, l0, kc, j0, nc)
+				p.multiply(w, i0, i1-i0, l0, kc, j0, nc)
 				if l0+kc == k && (ep.Pre != nil || ep.Act != Identity) {
 					activateBlock(ep.Act, i0, i1, j0, j0+nc, c, out, ldc)
 				}
@@ -122,12 +119,6 @@ func evenly(n, limit, unit int) int {
 	return (n + blocks*unit - 1) / (blocks * unit) * unit
 }
 
-// panels are the columns of a block of op(B), cut to the width of a tile.
-type panels struct {
-	p            *byte
-	stride, step int // between the rows of a panel, between panels
-}
-
 // vectors returns the width of the panel that begins cols columns before the
 // end: two vectors, but three rather than two and one at the end.
 func (s *gemmSet) vectors(cols int) int {
@@ -138,23 +129,38 @@ func (s *gemmSet) vectors(cols int) int {
 	return v
 }
 
-// packB copies rows [l0, l0+kc) and columns [j0, j0+nc) of op(B).
-func (p *product) packB(w *workspace, l0, kc, j0, nc int) panels {
-	q := panels{p: &w.b[0], stride: 2 * p.lanes * p.size, step: 2 * p.lanes * p.size * kc}
+// inPlace reports whether a panel is read where it is. One that does not end
+// with a whole vector is not, since tiles read the last one to its end.
+func (p *product) inPlace(cols int) bool { return p.directB && cols%p.lanes == 0 }
+
+// packed returns where column j of the block of op(B) is packed. If panels are
+// read in place, only the last one may not be.
+func (p *product) packed(w *workspace, j, kc int) *byte {
+	if p.directB {
+		return &w.b[0]
+	}
+	return offset(&w.b[0], j*p.size*kc)
+}
+
+// packB copies rows [l0, l0+kc) and columns [j0, j0+nc) of op(B), a panel
+// behind the other.
+func (p *product) packB(w *workspace, l0, kc, j0, nc int) {
 	for j := 0; j < nc; {
 		v := p.vectors(nc - j)
 		cols := min(v*p.lanes, nc-j)
-		dst, stride := offset(q.p, j*p.size*kc), v*p.lanes*p.size
-		if p.transB {
+		dst, stride := p.packed(w, j, kc), v*p.lanes*p.size
+		switch {
+		case p.inPlace(cols):
+			// Nothing to do.
+		case p.transB:
 			for r := 0; r < cols; r += p.packRows {
 				p.packTransposed(offset(dst, r*p.size), offset(p.b, (j0+j+r)*p.ldb+l0*p.size), stride, p.ldb, kc, min(p.packRows, cols-r))
 			}
-		} else {
+		default:
 			p.pack[v-1](dst, offset(p.b, l0*p.ldb+(j0+j)*p.size), stride, p.ldb, kc, cols-(v-1)*p.lanes)
 		}
 		j += cols
 	}
-	return q
 }
 
 // packA copies rows [i0, i0+rows) and columns [l0, l0+kc) of op(A), which is
@@ -173,7 +179,7 @@ func (p *product) packA(w *workspace, i0, rows, l0, kc int) (al int) {
 // multiply adds the product of op(A) and a block of op(B) to rows
 // [i0, i0+rows) and columns [j0, j0+nc) of C. The rows are shared evenly by
 // the tiles.
-func (p *product) multiply(w *workspace, q panels, i0, rows, l0, kc, j0, nc int) {
+func (p *product) multiply(w *workspace, i0, rows, l0, kc, j0, nc int) {
 	a, al := offset(p.a, i0*p.ai+l0*p.al), p.al
 	if p.copyA {
 		a, al = &w.a[0], p.packA(w, i0, rows, l0, kc)
@@ -185,9 +191,12 @@ func (p *product) multiply(w *workspace, q panels, i0, rows, l0, kc, j0, nc int)
 	for j := 0; j < nc; {
 		v := p.vectors(nc - j)
 		cols := min(v*p.lanes, nc-j)
-		b, stride := offset(q.p, j/(2*p.lanes)*q.step), q.stride
-		if !p.directB {
-			stride = v * p.lanes * p.size
+		var b *byte
+		stride := p.ldb
+		if p.inPlace(cols) {
+			b = offset(p.b, l0*p.ldb+(j0+j)*p.size)
+		} else {
+			b, stride = p.packed(w, j, kc), v*p.lanes*p.size
 		}
 		tiles := (rows + len(p.tiles[v-1]) - 1) / len(p.tiles[v-1])
 		height, tall := rows/tiles, rows%tiles

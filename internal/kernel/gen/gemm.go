@@ -10,7 +10,7 @@ import (
 // registers: 12×2 or 8×3 of the 32 in AVX-512, 6×2 or 4×3 of the 16 in AVX2.
 const (
 	tileVectors = 3
-	unrollK     = 4 // steps of the sum without a jump
+	unrollK     = 2 // steps of the sum without a jump
 )
 
 // tileRows is the height of the tallest tile of a width in vectors.
