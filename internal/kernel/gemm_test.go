@@ -225,7 +225,11 @@ func TestGemmRowsAreIndependent(t *testing.T) {
 
 func testRowsAreIndependent[T Float](t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	for range 40 {
+	count := 40
+	if testing.Short() {
+		count = 10
+	}
+	for range count {
 		m, n, k := 1+rnd.IntN(300), 1+rnd.IntN(100), 1+rnd.IntN(600)
 		transA, transB := rnd.IntN(2) == 0, rnd.IntN(2) == 0
 		beta := T(rnd.IntN(2)) * 0.3

@@ -20,6 +20,12 @@
 // where an element stands in its slice, and a row of a matrix product does
 // not depend on the number of rows in the call.
 //
+// On amd64 the work is done by assembly for AVX-512 or AVX2, whichever the
+// processor has, written by the generator in gen (go generate). Elsewhere, and
+// with the build tag noasm, it is done in Go. Exp, Expm1, Log, Log1p, Tanh and
+// Softplus are within 2 ulp of the exact value, Sigmoid within 2.1, SiLU 3, GELU
+// 5 and LogCosh 7, with package math's results for infinities, NaN and zeros.
+//
 // Slices of different lengths where equal ones are required, and matrices
 // that do not fit into their slices, are the programmer's errors and panic.
 package kernel

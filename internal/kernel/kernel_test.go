@@ -160,3 +160,23 @@ func TestAdam(t *testing.T) {
 
 // isDouble reports whether T is float64.
 func isDouble[T Float]() bool { return T(1)+0x1p-40 != 1 }
+
+func TestReductionsDoNotAllocate(t *testing.T) {
+	forEachPath(t, func(t *testing.T) {
+		const m, n = 40, 30
+		x, y, z := make([]float32, m*n), make([]float32, m*n), make([]float32, n)
+		if allocs := testing.AllocsPerRun(20, func() {
+			var lse [m]float32
+			z[0] = Dot(x, y) + Sum(x)
+			AddColSums(z, m, n, x, n)
+			LogSumExpRows(lse[:], m, n, x, n)
+			SoftmaxRows(m, n, y, n, x, n)
+			SoftmaxBackwardRows(m, n, y, x, y, n)
+			MulDerivative(GELU, x, x, y)
+			Axpy(x, lse[0], y)
+			Adam(x, y, x, y, AdamStep{Step: 1, Beta1: 0.9, Beta2: 0.9})
+		}); allocs > 0 {
+			t.Errorf("%v allocations", allocs)
+		}
+	})
+}
