@@ -111,9 +111,7 @@ func ExampleNewLaplace() {
 		log.Fatal(err)
 	}
 	var cov mat.SymDense
-	if err := approx.Covariance(&cov); err != nil {
-		log.Fatal(err)
-	}
+	approx.CovarianceMatrix(&cov)
 	fmt.Printf("log rate at 0: %.2f ± %.2f, decay %.2f ± %.2f\n",
 		mode.X[0], math.Sqrt(cov.At(0, 0)), mode.X[1], math.Sqrt(cov.At(1, 1)))
 	// Output:

@@ -209,14 +209,6 @@ func (p *problem) routes(ctx context.Context, f *show.Flags, src rand.Source) ([
 	if err != nil {
 		return nil, err
 	}
-	var cov mat.SymDense
-	if err := laplace.Covariance(&cov); err != nil {
-		return nil, err
-	}
-	near, err := prior.NewGaussian(mode.X, &cov, nil)
-	if err != nil {
-		return nil, err
-	}
 	init := mat.NewDense(1, side*side, mode.X)
 	walk := sampler.Settings{Warmup: 2000, Draws: 1000, Thin: 30, Init: init, Src: src}
 	nuts := sampler.Settings{Warmup: 500, Draws: 1000, Init: init, Src: src}
@@ -226,7 +218,7 @@ func (p *problem) routes(ctx context.Context, f *show.Flags, src rand.Source) ([
 	}
 	return []*route{
 		{Name: "pCN", kernel: &sampler.PCN{Reference: p.white, Likelihood: p.lik}, settings: walk},
-		{Name: "generalised pCN", kernel: &sampler.PCN{Reference: near}, settings: walk},
+		{Name: "generalised pCN", kernel: &sampler.PCN{Reference: laplace.Gaussian}, settings: walk},
 		{Name: "NUTS", kernel: &sampler.NUTS{}, settings: nuts},
 	}, nil
 }
