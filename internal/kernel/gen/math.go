@@ -107,19 +107,17 @@ func (v *vec) expm1Sum(x, n, h value, c float64) value {
 }
 
 // tanh returns t/(t + 2) for t = e^2|x| - 1, with the sign of x. The quotient
-// q is corrected by its remainder, including what is lost in t + 2.
+// q is corrected by its remainder, t - 2q - q t.
 func (v *vec) tanh(x value) value {
 	y := v.abs(x)
 	y = v.add(y, y)
 	y = v.min(v.fixed(v.k(v.either(20, 44))), y)
 	t := v.expm1Within(y)
-	d := v.add(t, v.k(2))
-	lost := v.sub(t, v.sub(d, v.k(2)))
-	r := v.div(v.fixed(v.k(1)), d)
+	r := v.div(v.fixed(v.k(1)), v.add(t, v.k(2)))
 	q := v.mul(t, r)
-	v.subMul(t, q, d)
-	v.subMul(t, q, lost)
-	return v.or(v.addMul(q, t, r), v.sign(x))
+	rest := v.subMul(v.copy(t), q, v.k(2))
+	v.subMul(rest, q, t)
+	return v.or(v.addMul(q, rest, r), v.sign(x))
 }
 
 // logSum returns k log 2 + log(1 + f) for an integer k and 1 + f between
