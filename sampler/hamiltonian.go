@@ -12,7 +12,7 @@ import (
 type point struct {
 	x, p   []float64
 	g      []float64 // score at x
-	w      []float64 // Lᵀg, the score in z
+	w      []float64 // Lᵀg, the score in z, for metrics that are not diagonal
 	logp   float64
 	energy float64 // H = -log π(x) + pᵀp/2
 	index  int     // position in the trajectory, 0 at its start
@@ -180,13 +180,15 @@ func (h *hamiltonian) finish(q *point) {
 // Where the target is zero or fails the energy is +Inf.
 func (h *hamiltonian) leapfrog(q, from *point, eps float64) {
 	h.Metric.drift(q, from, eps)
-	q.logp = h.target.LogProbScore(q.g, q.x)
+	q.logp = h.target.unchecked(q.g, q.x)
 	if math.IsInf(q.logp, -1) {
 		q.energy = math.Inf(1)
 		return
 	}
 	q.energy = h.Metric.kick(q, eps)/2 - q.logp
-	if math.IsNaN(q.energy) {
+	// A score that is not finite makes an energy that is not.
+	if !(q.energy < math.Inf(1)) {
+		h.target.checkScore(q.g, q.x)
 		q.energy = math.Inf(1)
 	}
 	q.index = from.index + 1

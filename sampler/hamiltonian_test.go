@@ -162,7 +162,7 @@ func TestMetricTransposes(t *testing.T) {
 		var pool pool
 		from, to := pool.get(d), pool.get(d)
 		for i := range d {
-			from.x[i], from.w[i], from.p[i], to.g[i] = 0, 0, rnd.NormFloat64(), rnd.NormFloat64()
+			from.x[i], from.w[i], from.g[i], from.p[i], to.g[i] = 0, 0, 0, rnd.NormFloat64(), rnd.NormFloat64()
 		}
 		m.drift(to, from, 1)
 		w := make([]float64, d)
@@ -197,6 +197,7 @@ func covarianceOf(m metric, d int) *mat.Dense {
 	for j := range d {
 		clear(from.x)
 		clear(from.w)
+		clear(from.g)
 		clear(from.p)
 		from.p[j] = 1
 		m.drift(to, from, 1)

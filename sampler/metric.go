@@ -47,9 +47,9 @@ type metric interface {
 	pull(w, g []float64)
 	// move sets x to x0 + ε L p. x may be x0.
 	move(x, x0, p []float64, eps float64)
-	// drift sets q.p to from.p + ε/2 from.w and q.x to from.x + ε L q.p.
+	// drift sets q.p to from.p + ε/2 Lᵀfrom.g and q.x to from.x + ε L q.p.
 	drift(q, from *point, eps float64)
-	// kick sets q.w to Lᵀq.g, adds ε/2 q.w to q.p and returns |q.p|².
+	// kick adds ε/2 Lᵀq.g to q.p and returns |q.p|².
 	kick(q *point, eps float64) float64
 }
 
@@ -104,10 +104,10 @@ func (m *diagonal) move(x, x0, p []float64, eps float64) {
 func (m *diagonal) drift(q, from *point, eps float64) {
 	s := m.Sigma
 	n := len(s)
-	x, p, x0, p0, w := q.x[:n], q.p[:n], from.x[:n], from.p[:n], from.w[:n]
+	x, p, x0, p0, g := q.x[:n], q.p[:n], from.x[:n], from.p[:n], from.g[:n]
 	half := eps / 2
 	for i, si := range s {
-		v := p0[i] + half*w[i]
+		v := p0[i] + half*si*g[i]
 		p[i] = v
 		x[i] = x0[i] + eps*si*v
 	}
@@ -116,25 +116,14 @@ func (m *diagonal) drift(q, from *point, eps float64) {
 func (m *diagonal) kick(q *point, eps float64) float64 {
 	s := m.Sigma
 	n := len(s)
-	p, g, w := q.p[:n], q.g[:n], q.w[:n]
+	p, g := q.p[:n], q.g[:n]
 	half := eps / 2
-	// Two sums, because a sum waits for its last addition.
+	// Two sums take turns, because a sum waits for its last addition.
 	var k0, k1 float64
-	i := 0
-	for ; i+1 < n; i += 2 {
-		a, b := s[i]*g[i], s[i+1]*g[i+1]
-		w[i], w[i+1] = a, b
-		u, v := p[i]+half*a, p[i+1]+half*b
-		p[i], p[i+1] = u, v
-		k0 += u * u
-		k1 += v * v
-	}
-	if i < n {
-		a := s[i] * g[i]
-		w[i] = a
-		u := p[i] + half*a
-		p[i] = u
-		k0 += u * u
+	for i, si := range s {
+		v := p[i] + half*si*g[i]
+		p[i] = v
+		k0, k1 = k1, k0+v*v
 	}
 	return k0 + k1
 }

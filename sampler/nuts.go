@@ -76,7 +76,7 @@ type tree struct {
 	first, last *point
 	draw        *point    // a sample of its points, in proportion to exp(-H)
 	rho         []float64 // sum of its momenta; nil if there is one point
-	logWeight   float64   // log Σ exp(H₀ - H)
+	weight      float64   // Σ exp(H₀ - H)
 }
 
 // Step implements State.
@@ -90,7 +90,7 @@ func (s *nuts) Step(rnd *rand.Rand, info *Info) error {
 	s.start(root, rnd)
 	s.rnd, s.energy, s.leapfrogs, s.accept, s.acceptSym, s.diverged, s.worst = rnd, root.energy, 0, 0, 0, false, 0
 
-	t := tree{first: root, last: root, draw: root}
+	t := tree{first: root, last: root, draw: root, weight: 1}
 	s.eps = s.StepSize
 	depth, turned := 0, false
 	for depth < s.depth {
@@ -109,8 +109,7 @@ func (s *nuts) Step(rnd *rand.Rand, info *Info) error {
 		}
 		depth++
 		// Biased progressive sampling prefers the new half.
-		d := next.logWeight - t.logWeight
-		if !s.join(&t, &next, d >= 0 || rnd.Float64() < math.Exp(d)) {
+		if !s.join(&t, &next, rnd.Float64()*t.weight < next.weight) {
 			turned = true
 			break
 		}
@@ -144,9 +143,13 @@ func (s *nuts) build(from *point, depth int) (tree, bool) {
 		return t, false
 	}
 	// Uniform progressive sampling: w₂/(w₁+w₂).
-	d := next.logWeight - t.logWeight
-	return t, s.join(&t, &next, s.rnd.Float64()*(1+math.Exp(-d)) < 1)
+	return t, s.join(&t, &next, s.rnd.Float64()*(t.weight+next.weight) < next.weight)
 }
+
+// maxLogWeight keeps the sum of weights within the range of a float64. Only a
+// chain on its way in can gain so much energy, and it keeps to the best points
+// all the same.
+const maxLogWeight = 600
 
 // leaf makes one leapfrog.
 func (s *nuts) leaf(from *point) (tree, bool) {
@@ -161,14 +164,16 @@ func (s *nuts) leaf(from *point) (tree, bool) {
 		return tree{}, false
 	}
 	// 2 min(1, e^d)/(1 + e^d) is the symmetric statistic of nuts-rs.
-	e := math.Exp(-math.Abs(d))
-	a := 1.0
+	e := math.Exp(-min(math.Abs(d), maxLogWeight))
+	w := e
 	if d < 0 {
-		a = e
+		s.accept += e
+	} else {
+		s.accept++
+		w = 1 / e
 	}
-	s.accept += a
 	s.acceptSym += 2 * e / (1 + e)
-	return tree{first: q, last: q, draw: q, logWeight: d}, true
+	return tree{first: q, last: q, draw: q, weight: w}, true
 }
 
 // join appends next, which takes up where t ends, to t. It takes next's draw
@@ -189,21 +194,24 @@ func (s *nuts) join(t, next *tree, take bool) bool {
 	s.pool.release(t.last)
 	s.pool.release(next.first)
 	t.last = next.last
-	t.logWeight = logAddExp(t.logWeight, next.logWeight)
+	t.weight += next.weight
 	return straight
 }
 
 // straightPair sets rho to a + b and reports whether rho·a > 0 and rho·b > 0.
 func straightPair(rho, a, b []float64) bool {
-	b, rho = b[:len(a)], rho[:len(a)]
-	var da, db float64
+	n := len(a)
+	b, rho = b[:n], rho[:n]
+	// Two sums take turns, because a sum waits for its last addition.
+	var da0, da1, db0, db1 float64
 	for i, ai := range a {
-		r := ai + b[i]
+		bi := b[i]
+		r := ai + bi
 		rho[i] = r
-		da += r * ai
-		db += r * b[i]
+		da0, da1 = da1, da0+r*ai
+		db0, db1 = db1, db0+r*bi
 	}
-	return da > 0 && db > 0
+	return da0+da1 > 0 && db0+db1 > 0
 }
 
 // straightTrees adds next.rho to t.rho and reports whether the sum makes an
@@ -234,14 +242,4 @@ func straightTrees(t, next *tree) bool {
 // Adapt implements Adapter.
 func (s *nuts) Adapt(i, n int, rnd *rand.Rand, _ *Info) error {
 	return s.Warmup.adapt(&s.hamiltonian, i, n, &s.transition, rnd)
-}
-
-func logAddExp(a, b float64) float64 {
-	if a < b {
-		a, b = b, a
-	}
-	if math.IsInf(a, -1) {
-		return a
-	}
-	return a + math.Log1p(math.Exp(b-a))
 }

@@ -170,19 +170,32 @@ func (t *Target) LogProb(x []float64) float64 {
 // finite with a finite score, or -Inf outside the support and where the
 // target fails. The value is 0 if only the score is known.
 func (t *Target) LogProbScore(score, x []float64) float64 {
+	lp := t.unchecked(score, x)
+	if lp < -math.MaxFloat64 || t.checkScore(score, x) {
+		return lp
+	}
+	return math.Inf(-1)
+}
+
+// unchecked is LogProbScore for a caller that sees for itself that a score is
+// not finite.
+func (t *Target) unchecked(score, x []float64) float64 {
 	lp, err := t.evaluate(score, x)
 	if err != nil || math.IsNaN(lp) || lp > math.MaxFloat64 {
 		t.fail(lp, err, x)
 		return math.Inf(-1)
 	}
-	if lp < -math.MaxFloat64 {
-		return lp
-	}
-	if !allFinite(score) {
-		t.fail(lp, errors.New("its score is not finite"), x)
-		return math.Inf(-1)
-	}
 	return lp
+}
+
+// checkScore reports whether the score at x is finite, and records the failure
+// if it is not.
+func (t *Target) checkScore(score, x []float64) bool {
+	if allFinite(score) {
+		return true
+	}
+	t.fail(0, errors.New("its score is not finite"), x)
+	return false
 }
 
 func (t *Target) fail(lp float64, err error, x []float64) {
