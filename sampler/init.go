@@ -13,7 +13,7 @@ const (
 	initRadius = 2
 	// A chain that begins far out where the target is extreme can be caught on
 	// its way in. The best of a few points is still a random one.
-	initChoice = 4
+	initChoice = 10
 )
 
 // initialise gives each chain its random stream and its first point.

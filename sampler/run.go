@@ -36,7 +36,7 @@ type Settings struct {
 	// Init holds the points that the chains start from, one row a chain or
 	// one row for all, in the target's own space. If Init is nil, each
 	// coordinate is drawn from U(-2, 2) on the unconstrained space, anew
-	// until the target is finite there, at most 100 times; of the first four
+	// until the target is finite there, at most 100 times; of the first ten
 	// such points a chain starts from the one of the highest density.
 	Init *mat.Dense
 	// Transform takes the target's bounded parameters to the whole space, in

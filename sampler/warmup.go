@@ -24,7 +24,7 @@ type adaptation struct {
 const (
 	roughError    = 8
 	roughMemory   = 100  // transitions
-	roughFraction = 0.03 // at which the target is greatest
+	roughFraction = 0.01 // at which the target is greatest
 	roughTarget   = 0.95
 )
 
