@@ -106,6 +106,29 @@ func (t *Tape[T]) InputRows(data []T, cols int, idx []int) Var {
 	return v
 }
 
+// InputFloat64 returns the constant rows×cols matrix with the elements of x,
+// whose rows are stride apart: the data of a mat.Dense.
+func (t *Tape[T]) InputFloat64(rows, cols int, x []float64, stride int) Var {
+	v := t.Input(rows, cols)
+	val := t.Value(v)
+	for i := range rows {
+		for j, e := range x[i*stride : i*stride+cols] {
+			val[i*cols+j] = T(e)
+		}
+	}
+	return v
+}
+
+// Export copies the elements of v to dst, with rows stride apart.
+func (t *Tape[T]) Export(dst []float64, stride int, v Var) {
+	n := &t.nodes[v]
+	for i := range n.rows {
+		for j, e := range n.val[i*n.cols : (i+1)*n.cols] {
+			dst[i*stride+j] = float64(e)
+		}
+	}
+}
+
 // Fill returns the constant rows×cols matrix whose elements are x.
 func (t *Tape[T]) Fill(rows, cols int, x T) Var {
 	v := t.Input(rows, cols)

@@ -88,6 +88,17 @@ func TestDetachStopsTheGradient(t *testing.T) {
 	}
 }
 
+func TestFloat64(t *testing.T) {
+	var tape Tape[float32]
+	tape.Reset(nil, nil)
+	v := tape.InputFloat64(2, 2, []float64{1, 2, 99, 3, 4, 99}, 3)
+	dst := []float64{9, 9, 9, 9, 9, 9, 9, 9}
+	tape.Export(dst, 4, tape.Scale(2, v))
+	if want := []float64{2, 4, 9, 9, 6, 8, 9, 9}; !slices.Equal(dst, want) {
+		t.Errorf("got %v, want %v", dst, want)
+	}
+}
+
 func TestShapesPanic(t *testing.T) {
 	for name, f := range map[string]func(*Tape[float64]){
 		"Add of 4×3 and 3×3":    func(t *Tape[float64]) { t.Add(t.Input(4, 3), t.Input(3, 3)) },

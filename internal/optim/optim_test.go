@@ -192,6 +192,48 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// A file with any byte changed is refused or loaded, and the run goes on or
+// ends with an error; nothing panics.
+func TestLoadSurvivesCorruption(t *testing.T) {
+	loss := func(t *autodiff.Tape[float64], b *Block) autodiff.Var {
+		return t.Square(t.Add(t.Fill(len(b.Rows), 1, 1), t.Param(autodiff.Param{Rows: 1, Cols: 1})))
+	}
+	run := func() *Trainer[float64] {
+		tr, err := NewTrainer([]float64{3}, loss, []int{0, 1}, []int{2}, &Settings{Epochs: 10, Patience: 3, EMA: 0.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tr
+	}
+	tr := run()
+	if _, err := tr.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := tr.Save(&file); err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	for i := 0; i < file.Len(); i += stride {
+		b := slices.Clone(file.Bytes())
+		b[i] ^= 1 << (i % 8)
+		tr := run()
+		if err := tr.Load(bytes.NewReader(b)); err == nil {
+			loaded++
+			if _, err := tr.Run(context.Background()); err != nil && !strings.HasPrefix(err.Error(), "optim: ") {
+				t.Errorf("byte %d: %v", i, err)
+			}
+		}
+	}
+	if loaded == 0 || loaded == file.Len()/stride {
+		t.Errorf("%d of %d loaded", loaded, file.Len())
+	}
+}
+
 func TestEarlyStopping(t *testing.T) {
 	// The only weight moves away from the best one of the validation row.
 	loss := func(t *autodiff.Tape[float64], b *Block) autodiff.Var {
