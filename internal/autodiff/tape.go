@@ -29,7 +29,9 @@ type Tape[T kernel.Float] struct {
 	ints          arena[int]
 	vars          arena[Var]
 	params, grads []T
+	frozen        []T   // see Freeze
 	byID          []Var // the Var of a parameter, by its ID, if it is in use
+	frozenByID    []Var
 	used          []Param
 	add           bool
 }
@@ -78,6 +80,15 @@ func (t *Tape[T]) Reset(params, grads []T) {
 	t.params, t.grads, t.add = params, grads, false
 	clear(t.byID)
 	t.used = t.used[:0]
+	t.frozen = nil
+}
+
+// Freeze makes the following calls of Param return constants from another
+// vector of values, those of a teacher or of averaged weights; with nil they
+// return the parameters of Reset again.
+func (t *Tape[T]) Freeze(values []T) {
+	t.frozen = values
+	clear(t.frozenByID)
 }
 
 // AddGrads makes Backward add to the gradients of the parameters instead of
@@ -142,20 +153,24 @@ func (t *Tape[T]) Fill(rows, cols int, x T) Var {
 // Param returns the matrix of the parameter p. All calls between two Resets
 // return the same Var.
 func (t *Tape[T]) Param(p Param) Var {
-	for p.ID >= len(t.byID) {
-		t.byID = append(t.byID, 0)
+	values, byID := t.params, &t.byID
+	if t.frozen != nil {
+		values, byID = t.frozen, &t.frozenByID
 	}
-	if v := t.byID[p.ID]; v != 0 {
+	for p.ID >= len(*byID) {
+		*byID = append(*byID, 0)
+	}
+	if v := (*byID)[p.ID]; v != 0 {
 		return v
 	}
 	lo, hi := p.Offset, p.Offset+p.Len()
-	n := node[T]{rows: p.Rows, cols: p.Cols, val: t.params[lo:hi:hi]}
-	if t.grads != nil {
+	n := node[T]{rows: p.Rows, cols: p.Cols, val: values[lo:hi:hi]}
+	if t.grads != nil && t.frozen == nil {
 		n.needs, n.grad, n.has = true, t.grads[lo:hi:hi], t.add
 		t.used = append(t.used, p)
 	}
 	v := t.push(n)
-	t.byID[p.ID] = v
+	(*byID)[p.ID] = v
 	return v
 }
 

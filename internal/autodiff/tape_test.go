@@ -99,6 +99,32 @@ func TestFloat64(t *testing.T) {
 	}
 }
 
+func TestFreeze(t *testing.T) {
+	p := Param{Rows: 1, Cols: 2}
+	grads := make([]float64, 2)
+	var tape Tape[float64]
+	for range 2 {
+		tape.Reset([]float64{1, 2}, grads)
+		w := tape.Param(p)
+		tape.Freeze([]float64{3, 4})
+		frozen := tape.Param(p)
+		tape.Freeze(nil)
+		if tape.Param(p) != w {
+			t.Error("another Var after Freeze(nil)")
+		}
+		y := tape.Sum(tape.Mul(w, frozen))
+		tape.Backward(y, 1)
+		if tape.Value(y)[0] != 11 || !slices.Equal(grads, []float64{3, 4}) {
+			t.Errorf("value %g, gradient %v", tape.Value(y)[0], grads)
+		}
+		tape.Reset([]float64{1, 2}, grads)
+		tape.Freeze([]float64{5, 6})
+		if v := tape.Value(tape.Param(p)); v[0] != 5 {
+			t.Errorf("frozen value %v", v)
+		}
+	}
+}
+
 func TestShapesPanic(t *testing.T) {
 	for name, f := range map[string]func(*Tape[float64]){
 		"Add of 4×3 and 3×3":    func(t *Tape[float64]) { t.Add(t.Input(4, 3), t.Input(3, 3)) },

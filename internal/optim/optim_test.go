@@ -74,7 +74,7 @@ func TestTrainingLearns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 240 rows are 3 steps of at most 96. The variance of the data is 1.5.
+	// 240 rows are 3 steps of 80. The variance of the data is 1.5.
 	if r.Steps != 300 || len(r.Curve) != 100 || calls != 100 || r.Reason != "all steps are done" {
 		t.Errorf("%d steps, %d points, %d calls, %q", r.Steps, len(r.Curve), calls, r.Reason)
 	}
@@ -397,5 +397,28 @@ func TestSplit(t *testing.T) {
 	}
 	if train, valid := Split(1, 0.5, nil); len(train) != 1 || len(valid) != 0 {
 		t.Errorf("of one row: %v and %v", train, valid)
+	}
+}
+
+func TestAfterStepAndEvenBatches(t *testing.T) {
+	var sizes []int
+	loss := func(t *autodiff.Tape[float64], b *Block) autodiff.Var {
+		sizes = append(sizes, len(b.Rows))
+		return t.Square(t.Add(t.Fill(len(b.Rows), 1, 1), t.Param(autodiff.Param{Rows: 1, Cols: 1})))
+	}
+	values := []float64{3}
+	tr, err := NewTrainer(values, loss, make([]int, 31), nil, &Settings{Batch: 10, Epochs: 1, Workers: 1, Adam: Adam{Rate: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.AfterStep = func(w []float64) { w[0] = max(w[0], 0.5) }
+	if _, err := tr.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if values[0] != 0.5 {
+		t.Errorf("weight %g", values[0])
+	}
+	if !slices.Equal(sizes, []int{7, 8, 8, 8}) {
+		t.Errorf("batches %v", sizes)
 	}
 }

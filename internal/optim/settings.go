@@ -14,7 +14,7 @@ import (
 
 // Settings are the settings of a training run. Zero values mean the defaults.
 type Settings struct {
-	Batch  int // rows of a minibatch, 128 if 0; the last one of an epoch may be smaller
+	Batch  int // rows of a minibatch, 128 if 0; an epoch is cut evenly into as many as that takes
 	Epochs int // passes through the data, 1000 if 0
 	Steps  int // the run ends after so many steps; 0 means no limit
 

@@ -13,9 +13,10 @@ import (
 
 // Trainer is a training run.
 type Trainer[T kernel.Float] struct {
-	// Project, if not nil, changes the weights after each step, to keep them
-	// in a set of constraints. It gets the flat vector.
-	Project func(weights []T)
+	// AfterStep, if not nil, is called after each update with the flat vector
+	// of weights, which it may change: to project them on a set of constraints,
+	// say. No loss is being computed meanwhile.
+	AfterStep func(weights []T)
 
 	s      Settings
 	loss   Loss[T]
@@ -169,8 +170,8 @@ func (t *Trainer[T]) shuffle(epoch int) {
 func (t *Trainer[T]) step(e *engine[T]) (norm float64, err error) {
 	perEpoch, _ := t.steps()
 	k := t.state.Step
-	at := k % perEpoch * t.s.Batch
-	loss, norm, err := e.gradient(t.w.weights, t.order[at:min(at+t.s.Batch, len(t.order))], k)
+	at, n := k%perEpoch, len(t.order)
+	loss, norm, err := e.gradient(t.w.weights, t.order[at*n/perEpoch:(at+1)*n/perEpoch], k)
 	if err != nil {
 		return 0, fmt.Errorf("optim: step %d: %w", k+1, err)
 	}
@@ -192,8 +193,8 @@ func (t *Trainer[T]) step(e *engine[T]) (norm float64, err error) {
 	if err := e.apply(t.adamChunk); err != nil {
 		return 0, err
 	}
-	if t.Project != nil {
-		t.Project(t.w.weights)
+	if t.AfterStep != nil {
+		t.AfterStep(t.w.weights)
 	}
 	if t.w.ema != nil {
 		t.decay = T(math.Min(t.s.EMA, float64(1+k)/float64(10+k))) // the start is forgotten faster
