@@ -1,0 +1,17 @@
+// Package sbi is inference where only a simulator exists: campaigns of
+// simulations, approximate Bayesian computation, and calibration, which says
+// whether a sampler of any kind draws from the right posterior.
+//
+// A simulation campaign runs on all cores, or in a pool of processes of another
+// program, and survives being killed:
+//
+//	sim := sbi.NewSimulator(2, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
+//		...                                  // data for theta, all randomness from src
+//		return nil
+//	})
+//	table, err := sbi.Simulate(ctx, pri, sim, 10_000, &sbi.SimulateOptions{File: "run.sim", Src: src})
+//
+// The table (parameters, data, seed, status) is plain text, so that a cluster
+// can fill it in its own way; see [Table] and [SimulateRow]. Simulations that
+// fail end the campaign or are recorded, as a [Policy] says, and never vanish.
+package sbi
