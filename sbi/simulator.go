@@ -42,11 +42,6 @@ type Model struct {
 	Simulator Simulator
 }
 
-func (m Model) check() error {
-	_, _, err := checkModel(m.Prior, m.Simulator)
-	return err
-}
-
 // checkModel returns the number of data and of parameters.
 func checkModel(pri Prior, sim Simulator) (m, n int, err error) {
 	if pri == nil {

@@ -196,7 +196,7 @@ func NewScanner(r io.Reader) (*Scanner, error) {
 	}
 	want := TableHeader(s.Seed, s.m, s.n)
 	if want = want[bytes.IndexByte(want, '\n')+1 : len(want)-1]; s.m == 0 || s.n == 0 || !bytes.Equal(names, want) {
-		return nil, fmt.Errorf("sbi: line 2 of a table is %q, want index,seed,status,theta1,...,y1,...", clip(names))
+		return nil, fmt.Errorf("sbi: line 2 of a table is %q, want index,seed,status, then theta1 and so on, then y1 and so on", clip(names))
 	}
 	return s, nil
 }
