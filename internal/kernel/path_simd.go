@@ -70,3 +70,16 @@ func use(p path) {
 		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}
 }
+
+// ForEachPath calls f once with each set of instructions that the processor
+// has in use, from the portable one to the best, which is in use afterwards.
+// It is for tests: nothing else may be computing meanwhile.
+func ForEachPath(f func(name string)) {
+	defer use(best)
+	for p, name := range []string{"go", "avx2", "avx512"} {
+		if path(p) <= best {
+			use(path(p))
+			f(name)
+		}
+	}
+}
