@@ -54,10 +54,7 @@ func NewMADE[T kernel.Float](p *Params[T], name string, d int, o *MADEOptions) *
 		degrees[i] = i + 1
 	}
 	out := func(j int) int { return j/m.o.Outputs + 1 }
-	hidden := func(j int) int { return 1 + j%(d-1) }
-	if d == 1 || o.Context > 0 {
-		hidden = func(j int) int { return j % d }
-	}
+	hidden := func(j int) int { return hiddenDegree(j, d, o.Context) }
 	for range o.Context {
 		degrees = append(degrees, 0)
 	}
@@ -74,6 +71,14 @@ func NewMADE[T kernel.Float](p *Params[T], name string, d int, o *MADEOptions) *
 	}
 	m.layers = append(m.layers, newMasked(p, fmt.Sprintf("%s.%d", name, len(o.Hidden)), degrees, d*m.o.Outputs, out, 1, kernel.Identity, o.ZeroLast))
 	return m
+}
+
+// hiddenDegree returns the degree of hidden unit j.
+func hiddenDegree(j, d, context int) int {
+	if d == 1 || context > 0 {
+		return j % d
+	}
+	return 1 + j%(d-1)
 }
 
 // newMasked adds a layer whose unit j sees the inputs of degree at most

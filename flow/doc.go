@@ -1,0 +1,42 @@
+// Package flow estimates conditional densities q(x|y) from pairs of x and y,
+// by normalising flows: maps x = g(z; y) that take z ~ N(0, I) to x.
+//
+//	f, err := flow.Fit(ctx, flow.NSF{}, x, y, &flow.FitOptions{Src: src})
+//	post := flow.Given(f, yObserved)             // a Sampler with LogProb
+//	err = post.Sample(ctx, draws)
+//	err = f.Save(w)
+//
+// An architecture is a struct of options whose zero value is a sound default:
+// masked autoregressive flows ([MAF]), neural spline flows ([NSF]), affine
+// couplings ([Coupling]) and mixture density networks ([MDN]). [Fit] trains
+// any of them by maximum likelihood, in the direction from x to z,
+//
+//	log q(x|y) = log N(g⁻¹(x; y); 0, I) + log |det ∂g⁻¹/∂x|
+//
+// with x and y standardised by the training rows, a part of the rows kept for
+// validation, and early stopping. What [Fit] returns is a [Flow], an
+// inverse.ConditionalFlow in the units of the data.
+//
+// For x with bounded support, FitOptions.Transform names the target space: the
+// network then works in unconstrained coordinates, and no draw can leave the
+// support. FitOptions.Embedding adds a network that summarises y, of repeated
+// observations ([Set]), of images or sequences ([Conv]), or of anything ([MLP]).
+//
+// # Files
+//
+// A saved flow is a safetensors file, which Python reads without this library:
+//
+//	import json
+//	from safetensors import safe_open
+//
+//	with safe_open("flow.safetensors", framework="numpy") as f:
+//	    meta = f.metadata()                    # format, version, kind
+//	    config = json.loads(meta["config"])    # dimensions, options, standardisation
+//	    weights = {name: f.get_tensor(name) for name in f.keys()}
+//
+//	print(meta["kind"], config["X"], config["Y"], config["Options"])
+//	for name, w in weights.items():
+//	    print(name, w.shape, w.dtype)
+//
+// Matrices are stored as PyTorch's torch.nn.Linear stores them, outputs×inputs.
+package flow
