@@ -132,15 +132,16 @@ func (p pair[T]) add(y, a, b []T, sign T) {
 	default:
 		for i := range p.r {
 			yi, ai, bi := p.row(y, i), p.row(a, i), p.meets(b, i)
-			if p.d == 1 {
+			switch {
+			case p.d == 1:
 				s := sign * bi[0]
 				for j, v := range ai {
 					yi[j] = v + s
 				}
-				continue
-			}
-			for j, v := range ai {
-				yi[j] = v + sign*bi[j]
+			case sign > 0:
+				kernel.Add(yi, ai, bi)
+			default:
+				kernel.Sub(yi, ai, bi)
 			}
 		}
 	}
@@ -204,12 +205,15 @@ func (p pair[T]) foldMul(g, x, z []T, sign T) {
 	}
 	for i := range p.r {
 		gi, xi, zi := p.meets(g, i), p.row(x, i), p.row(z, i)
-		if p.d == 1 {
+		switch {
+		case p.d == 1:
 			gi[0] += sign * kernel.Dot(xi, zi)
-			continue
-		}
-		for j, v := range xi {
-			gi[j] += sign * v * zi[j]
+		case sign > 0:
+			kernel.AddMul(gi, xi, zi)
+		default:
+			for j, v := range xi {
+				gi[j] -= v * zi[j]
+			}
 		}
 	}
 }

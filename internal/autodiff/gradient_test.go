@@ -34,9 +34,9 @@ func (p program) check(t *testing.T) {
 		}
 	}
 	var tape Tape[float64]
-	run := func(variable bool) (Var, []Var) {
+	in := make([]Var, len(x))
+	run := func(variable bool) Var {
 		tape.Reset(nil, nil)
-		in := make([]Var, len(x))
 		for i, s := range p.in {
 			if variable {
 				in[i] = tape.Variable(s[0], s[1])
@@ -45,9 +45,9 @@ func (p program) check(t *testing.T) {
 			}
 			copy(tape.Value(in[i]), x[i])
 		}
-		return p.f(&tape, in), in
+		return p.f(&tape, in)
 	}
-	y, in := run(true)
+	y := run(true)
 	cot := make([]float64, len(tape.Value(y)))
 	for i := range cot {
 		cot[i] = rnd.NormFloat64()
@@ -60,8 +60,16 @@ func (p program) check(t *testing.T) {
 			t.Fatalf("no gradient at input %d", i)
 		}
 	}
+	if !raceEnabled {
+		if n := testing.AllocsPerRun(2, func() {
+			y := run(true)
+			tape.Pullback(y, cot)
+		}); n > 0 {
+			t.Errorf("%v allocations", n)
+		}
+	}
 	value := func() float64 {
-		y, _ := run(false)
+		y := run(false)
 		if tape.needs(y) {
 			t.Fatal("recorded without need")
 		}
