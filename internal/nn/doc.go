@@ -16,6 +16,13 @@
 //	saved, err := nn.Open(r)
 //	p = nn.Restore[float32](saved)               // then NewMLP as above, and p.Close()
 //
+// In Python, a perceptron with one hidden layer is
+//
+//	from safetensors.numpy import load_file
+//	w = load_file("model.safetensors")
+//	h = np.tanh(x @ w["net.0.weight"].T + w["net.0.bias"])
+//	y = h @ w["net.1.weight"].T + w["net.1.bias"]
+//
 // The names of the tensors, their shapes and initial distributions are those
 // of PyTorch, but that images and convolution kernels have their channels
 // last. Networks are immutable: all state is in the flat vector and on the
