@@ -28,10 +28,13 @@ type Approximation struct {
 	// LogWeights are the logarithms of the Pareto-smoothed importance weights
 	// that make Draws draws of the target; they sum to one.
 	LogWeights []float64
+	// ESS is the effective number of Draws with these weights, 1/Σw².
+	ESS float64
 	// KHat is the Pareto shape of the importance weights. Above
-	// [KHatThreshold] the approximation is not to be trusted. A low value says
-	// that the approximation is good where its draws are: a mode that no draw
-	// has reached cannot show.
+	// [KHatThreshold] the approximation is not to be trusted, unless it is
+	// below 1, so that the weights have a mean, and ESS says that they hardly
+	// differ. A low value says that the approximation is good where its draws
+	// are: a mode that no draw has reached cannot show.
 	KHat float64
 	// ELBO is the evidence lower bound E[log p - log q] and ELBOSE its
 	// standard error. ELBO is -Inf if the target is zero at some draw.
@@ -156,11 +159,17 @@ func (a *Approximation) constrain(x, u []float64) {
 	a.transform.Constrain(x, u)
 }
 
-// Good reports whether KHat is not above [KHatThreshold] and there are no
-// warnings.
+// Good reports whether KHat is at most [KHatThreshold], or below 1 with an ESS
+// of at least 95 % of the number of draws, and there are no warnings.
 func (a *Approximation) Good() bool {
 	n, _ := a.Draws.Dims()
-	return a.KHat <= KHatThreshold(n) && len(a.Warnings) == 0
+	return (a.KHat <= KHatThreshold(n) || a.even()) && len(a.Warnings) == 0
+}
+
+// even reports whether the weights hardly differ and their tail has a mean.
+func (a *Approximation) even() bool {
+	n, _ := a.Draws.Dims()
+	return a.KHat < 1 && a.ESS >= 0.95*float64(n)
 }
 
 // String returns a table of the parameters, a verdict on the approximation,
@@ -186,6 +195,8 @@ func (a *Approximation) String() string {
 		fmt.Fprintf(&b, "PSIS k-hat is not known: %s are too few.\n", counted(n, "draw"))
 	case a.KHat <= limit:
 		fmt.Fprintf(&b, "PSIS k-hat %.2f (at most %.2f): good where its draws are.\n", a.KHat, limit)
+	case a.even():
+		fmt.Fprintf(&b, "PSIS k-hat %.2f (above %.2f), but the weights hardly differ: good where its draws are.\n", a.KHat, limit)
 	default:
 		fmt.Fprintf(&b, "PSIS k-hat %.2f (above %.2f): A BAD APPROXIMATION. Try a richer family, or NUTS.\n", a.KHat, limit)
 	}

@@ -179,12 +179,14 @@ func (f *factored) conditionalScales() []float64 {
 	return sd
 }
 
-// draw sets u to a draw.
-func (f *factored) draw(u []float64, rnd *rand.Rand) {
+func (f *factored) draw(u []float64, rnd *rand.Rand) float64 {
+	lp := -(f.logDet + float64(len(u))*log2Pi) / 2
 	for i := range u {
 		u[i] = rnd.NormFloat64()
+		lp -= u[i] * u[i] / 2
 	}
 	f.push(u, u)
+	return lp
 }
 
 // push sets u to μ + T z with T = D (I + Q (L - I) Qᵀ); u may be z.
@@ -279,9 +281,10 @@ type moved struct {
 	t *factored
 }
 
-func (m *moved) draw(u []float64, rnd *rand.Rand) {
-	m.variational.draw(u, rnd)
+func (m *moved) draw(u []float64, rnd *rand.Rand) float64 {
+	lp := m.variational.draw(u, rnd)
 	m.t.push(u, u)
+	return lp - m.t.logDet/2
 }
 
 func (m *moved) logProb(u []float64) float64 {

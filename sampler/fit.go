@@ -31,8 +31,9 @@ type Family interface {
 // variational is a distribution on the unconstrained space that is safe for
 // concurrent use.
 type variational interface {
-	// draw sets u to a draw.
-	draw(u []float64, rnd *rand.Rand)
+	// draw sets u to a draw and returns its log density, better than logProb
+	// can if the covariance matrix is ill-conditioned.
+	draw(u []float64, rnd *rand.Rand) (logProb float64)
 	// logProb returns the normalised log density at u.
 	logProb(u []float64) float64
 }
@@ -77,8 +78,8 @@ type FitProgress struct {
 }
 
 // Fit approximates a density by a member of the family. The [Approximation]
-// is judged by importance sampling: its String, and its KHat against
-// [KHatThreshold], say whether it is a good one.
+// is judged by importance sampling: its String and its Good say whether it is
+// a good one.
 //
 // The target is one with gonum's LogProb and ScoreInput; the methods of
 // [inverse.LogProbScorer] and [Evaluator] are used where present. Its
@@ -267,8 +268,7 @@ func (f *fitting) ratios(ctx context.Context, workers int, q variational, draws 
 			rnd := rand.New(rng.New(f.seed, stream+uint64(lo/block)))
 			for i := lo; i < hi; i++ {
 				u := draws.RawRowView(i)
-				q.draw(u, rnd)
-				lq := q.logProb(u)
+				lq := q.draw(u, rnd)
 				lp := t.LogProb(u)
 				switch {
 				case math.IsInf(lp, -1):
@@ -339,6 +339,10 @@ func (f *fitting) judge(ctx context.Context, q variational) (*Approximation, err
 	if a.LogWeights, a.KHat, err = PSIS(nil, lw, 1); err != nil {
 		return nil, err
 	}
+	for _, w := range a.LogWeights {
+		a.ESS += math.Exp(2 * w)
+	}
+	a.ESS = 1 / a.ESS
 	a.Draws = mat.NewDense(n, a.dim, nil)
 	for i := range n {
 		a.constrain(a.Draws.RawRowView(i), u.RawRowView(i))

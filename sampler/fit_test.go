@@ -265,7 +265,7 @@ func TestKHatFindsBadFits(t *testing.T) {
 	} {
 		a := mustFit(t, test.target, test.family, nil)
 		if got := a.KHat <= KHatThreshold(1000); got != test.good {
-			t.Errorf("%s: k-hat is %.2f", name, a.KHat)
+			t.Errorf("%s: k-hat is %.2f, ESS %.0f", name, a.KHat, a.ESS)
 		}
 		if bad := strings.Contains(a.String(), "BAD"); bad == test.good {
 			t.Errorf("%s:\n%v", name, a)
@@ -399,6 +399,51 @@ func (g gammaTarget) ScoreInput(score, x []float64) []float64 {
 func (g gammaTarget) logNormaliser() float64 {
 	l, _ := math.Lgamma(g.shape)
 	return l - g.shape*math.Log(g.rate)
+}
+
+// On a simplex x has one coordinate more than is free.
+func TestFitOnASimplex(t *testing.T) {
+	target := dirichlet{40, 60, 100}
+	a := mustFit(t, target, &ADVI{Form: FullRank}, &FitOptions{Transform: prior.Simplex(3), Init: mat.NewDense(1, 3, []float64{0.3, 0.3, 0.4})})
+	var want, sum float64
+	for _, alpha := range target {
+		l, _ := math.Lgamma(alpha)
+		want += l
+		sum += alpha
+	}
+	l, _ := math.Lgamma(sum)
+	if want -= l; math.Abs(a.LogEvidence-want) > 0.02 || !a.Good() || a.ESS < 950 {
+		t.Errorf("log evidence %.4f, want %.4f; k-hat %.2f, ESS %.1f", a.LogEvidence, want, a.KHat, a.ESS)
+	}
+	for i := range 100 {
+		if s := floats.Sum(a.Draws.RawRowView(i)); math.Abs(s-1) > 1e-12 {
+			t.Fatalf("draw %d sums to %g", i, s)
+		}
+	}
+	if _, err := Fit(context.Background(), target, &ADVI{}, &FitOptions{
+		Transform: prior.Simplex(3), Init: mat.NewDense(1, 3, []float64{0.5, 0.6, 0.4})}); err == nil {
+		t.Error("Init off the simplex: no error")
+	}
+}
+
+// dirichlet is that density without its constant.
+type dirichlet []float64
+
+func (d dirichlet) Dim() int { return len(d) }
+
+func (d dirichlet) LogProb(x []float64) float64 {
+	var lp float64
+	for i, alpha := range d {
+		lp += (alpha - 1) * math.Log(x[i])
+	}
+	return lp
+}
+
+func (d dirichlet) ScoreInput(score, x []float64) []float64 {
+	for i, alpha := range d {
+		score[i] = (alpha - 1) / x[i]
+	}
+	return score
 }
 
 var allFamilies = []Family{&ADVI{}, &ADVI{Form: FullRank}, &ADVI{Form: LowRankPlusDiagonal}, &Pathfinder{}, &Pathfinder{Paths: 1}, &SVGD{Iterations: 50}}

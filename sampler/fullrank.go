@@ -95,13 +95,17 @@ func (q *fullRank) pullback(grad, g, eps []float64) {
 	}
 }
 
-func (q *fullRank) draw(u []float64, rnd *rand.Rand) {
+func (q *fullRank) draw(u []float64, rnd *rand.Rand) float64 {
 	eps := q.scratch.Get().(*[]float64)
 	defer q.scratch.Put(eps)
+	lp := -q.logDet - float64(q.d)*log2Pi/2
 	for i := range *eps {
-		(*eps)[i] = rnd.NormFloat64()
+		e := rnd.NormFloat64()
+		(*eps)[i] = e
+		lp -= e * e / 2
 	}
 	q.fromNoise(u, *eps)
+	return lp
 }
 
 func (q *fullRank) logProb(u []float64) float64 {

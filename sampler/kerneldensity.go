@@ -47,7 +47,7 @@ func newKernelDensity(particles *mat.Dense) *kernelDensity {
 	return q
 }
 
-func (q *kernelDensity) draw(u []float64, rnd *rand.Rand) {
+func (q *kernelDensity) draw(u []float64, rnd *rand.Rand) float64 {
 	n, _ := q.z.Dims()
 	if rnd.Uint64()&1 == 0 {
 		var chi2 float64
@@ -66,6 +66,7 @@ func (q *kernelDensity) draw(u []float64, rnd *rand.Rand) {
 		}
 	}
 	q.t.push(u, u)
+	return q.logProb(u)
 }
 
 func (q *kernelDensity) logProb(u []float64) float64 {

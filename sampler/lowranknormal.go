@@ -145,7 +145,7 @@ func (q *lowRankNormal) pullback(grad, g, eps []float64) {
 	}
 }
 
-func (q *lowRankNormal) draw(u []float64, rnd *rand.Rand) {
+func (q *lowRankNormal) draw(u []float64, rnd *rand.Rand) float64 {
 	s := q.scratch.Get().(*lowRankScratch)
 	defer q.scratch.Put(s)
 	b := q.b()
@@ -159,6 +159,7 @@ func (q *lowRankNormal) draw(u []float64, rnd *rand.Rand) {
 		}
 		u[i] = v
 	}
+	return q.logProb(u)
 }
 
 func (q *lowRankNormal) logProb(u []float64) float64 {

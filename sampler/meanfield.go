@@ -58,10 +58,14 @@ func (q *meanField) pullback(grad, g, eps []float64) {
 	}
 }
 
-func (q *meanField) draw(u []float64, rnd *rand.Rand) {
+func (q *meanField) draw(u []float64, rnd *rand.Rand) float64 {
+	lp := -q.logDet - float64(len(u))*log2Pi/2
 	for i, s := range q.sigma {
-		u[i] = q.theta[i] + s*rnd.NormFloat64()
+		e := rnd.NormFloat64()
+		u[i] = q.theta[i] + s*e
+		lp -= e * e / 2
 	}
+	return lp
 }
 
 func (q *meanField) logProb(u []float64) float64 {

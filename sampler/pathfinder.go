@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -99,15 +100,18 @@ func (o *Pathfinder) fit(ctx context.Context, f *fitting) (variational, error) {
 }
 
 // pathfinder returns what Pathfinder finds with its defaults and the given
-// number of paths, or nil if it fails.
+// number of paths, or nil if it fails other than by a panic or the end of ctx.
 func (f *fitting) pathfinder(ctx context.Context, paths int) (mixture, error) {
 	warnings := f.warnings
 	f.quiet = true
 	q, err := (&Pathfinder{Paths: paths}).fit(ctx, f)
 	f.quiet = false
 	f.warnings = warnings
+	if p := (*par.PanicError)(nil); errors.As(err, &p) || ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
-		return nil, ctx.Err()
+		return nil, nil
 	}
 	return q.(mixture), nil
 }
@@ -340,12 +344,12 @@ func lbfgsNormal(x, g, alpha []float64, s, y [][]float64) (*factored, error) {
 // mixture is an even mixture.
 type mixture []*factored
 
-func (q mixture) draw(u []float64, rnd *rand.Rand) {
-	k := 0
-	if len(q) > 1 {
-		k = rnd.IntN(len(q))
+func (q mixture) draw(u []float64, rnd *rand.Rand) float64 {
+	if len(q) == 1 {
+		return q[0].draw(u, rnd)
 	}
-	q[k].draw(u, rnd)
+	q[rnd.IntN(len(q))].draw(u, rnd)
+	return q.logProb(u)
 }
 
 func (q mixture) logProb(u []float64) float64 {
