@@ -21,8 +21,9 @@ import (
 //
 // The estimates that use the weights can be trusted if k̂ is below
 // [KHatThreshold]; above 0.7 no practical number of draws is enough. k̂ is -Inf
-// if the largest weights are all equal, the best case, and NaN if the tail has
-// fewer than five weights, which are then normalised but not smoothed.
+// if the largest weights are all equal, the best case; +Inf if a quarter of them
+// are zero beside the largest, the worst; and NaN if the tail has fewer than five
+// weights. The weights are then normalised but not smoothed.
 //
 // The error reports a weight that is NaN or +Inf, weights that are all zero, a
 // relEff that is not positive, and a dst of the wrong length.
@@ -88,12 +89,22 @@ func smoothTail(lw []float64, n int) (k float64) {
 	if lw[tail[0]] > -equal {
 		return math.Inf(-1)
 	}
-	cutoff := math.Exp(lw[order[len(order)-n-1]])
+	below := lw[order[len(order)-n-1]]
+	cutoff := math.Exp(below)
 	excess := make([]float64, n)
 	for i, j := range tail {
 		excess[i] = math.Exp(lw[j]) - cutoff
 	}
+	// A first quartile of zero comes from ties with the cutoff, or from weights
+	// that are zero beside the largest.
+	first := lw[tail[quartile(n)]]
+	if excess[quartile(n)] == 0 && (first != below || math.IsInf(first, -1)) {
+		return math.Inf(1)
+	}
 	k, sigma := fitGPD(excess)
+	if math.IsNaN(k) || math.IsInf(k, 0) || !(sigma > 0) || math.IsInf(sigma, 1) {
+		return math.Inf(1)
+	}
 	for i, j := range tail {
 		p := (float64(i) + 0.5) / float64(n)
 		q := -math.Log1p(-p)
@@ -113,7 +124,7 @@ func fitGPD(x []float64) (k, sigma float64) {
 	const prior = 3
 	n := len(x)
 	m := 30 + int(math.Sqrt(float64(n)))
-	i := int(float64(n)/4+0.5) - 1
+	i := quartile(n)
 	for x[i] == 0 { // weights equal to the cutoff: the quartile of the others
 		i++
 	}
@@ -135,6 +146,9 @@ func fitGPD(x []float64) (k, sigma float64) {
 	sigma = -k / post
 	return (k*float64(n) + 5) / (float64(n) + 10), sigma
 }
+
+// quartile returns the index of the first quartile of n sorted values.
+func quartile(n int) int { return int(float64(n)/4+0.5) - 1 }
 
 // meanLog1p returns the mean of log(1 - θ x).
 func meanLog1p(theta float64, x []float64) float64 {

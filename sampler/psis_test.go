@@ -55,6 +55,16 @@ func TestPSISEdges(t *testing.T) {
 	if err != nil || math.IsNaN(k) || math.Abs(floats.LogSumExp(w)) > 1e-12 {
 		t.Errorf("ties: %v, k-hat %g, %v", w[:10], k, err)
 	}
+	for _, step := range []float64{10, 10.4, 10.45, 10.5, 11, 1e300} {
+		far := make([]float64, 1000)
+		for i := range far {
+			far[i] = step * float64(i)
+		}
+		w, k, err = PSIS(nil, far, 1)
+		if err != nil || !(k > 10) || math.Abs(floats.LogSumExp(w)) > 1e-12 {
+			t.Errorf("weights %g apart: k-hat %g, %v", step, k, err)
+		}
+	}
 	for _, bad := range [][]float64{nil, {0, math.NaN()}, {math.Inf(1), 0}, {math.Inf(-1), math.Inf(-1)}} {
 		if _, _, err := PSIS(nil, bad, 1); err == nil {
 			t.Errorf("%v: no error", bad)
