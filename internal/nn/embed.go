@@ -8,9 +8,9 @@ import (
 	"github.com/go-inverse/inverse/internal/kernel"
 )
 
-// Fourier appends to nothing the features sin(ω_k t) and cos(ω_k t) of a
-// number t, with n/2 frequencies spaced geometrically from Min to Max, the
-// embedding of time in diffusion models (Ho, Jain and Abbeel 2020).
+// Fourier gives the features sin(ω_k t) and cos(ω_k t) of a number t, with
+// frequencies in geometric progression: the embedding of time in diffusion
+// models (Ho, Jain and Abbeel 2020).
 type Fourier[T kernel.Float] struct{ freq []T }
 
 // NewFourier returns the embedding with n features, n even, and frequencies
