@@ -3,14 +3,18 @@ package sampler
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/go-inverse/inverse/internal/posteriordb"
 	"github.com/go-inverse/inverse/internal/rng"
 	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 )
 
 // round is N(0, I), and measures the time spent in itself.
@@ -115,4 +119,40 @@ func BenchmarkTwoChains(b *testing.B) {
 	}
 	slices.Sort(ratio)
 	b.ReportMetric(ratio[len(ratio)/2], "speedup")
+}
+
+// BenchmarkPosteriordb runs four chains of NUTS, 400 iterations of warm-up and
+// 1000 draws, on the ten reference posteriors, and reports the least bulk ESS
+// of an unconstrained coordinate for each second of the run, warm-up included,
+// and for each 1000 gradients of the draws.
+func BenchmarkPosteriordb(b *testing.B) {
+	dir := filepath.Dir(shared(b, "posteriordb", "arK-arK.json"))
+	for _, name := range posteriordb.Names() {
+		p, err := posteriordb.Open(dir, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			var perSecond, perGradient []float64
+			for i := range b.N {
+				t0 := time.Now()
+				r := mustRun(b, p, &NUTS{}, &Settings{Warmup: 400, Src: rng.New(61, uint64(i))})
+				seconds := time.Since(t0).Seconds()
+				leapfrogs := 0.0
+				for _, s := range r.Stats {
+					leapfrogs += mat.Sum(s.ColView(statLeapfrogs))
+				}
+				least := math.Inf(1)
+				for _, q := range r.Summary().Params {
+					least = min(least, q.ESSBulk)
+				}
+				perSecond = append(perSecond, least/seconds)
+				perGradient = append(perGradient, 1000*least/leapfrogs)
+			}
+			slices.Sort(perSecond)
+			slices.Sort(perGradient)
+			b.ReportMetric(perSecond[b.N/2], "ESS/s")
+			b.ReportMetric(perGradient[b.N/2], "ESS/kgrad")
+		})
+	}
 }
