@@ -13,7 +13,7 @@ import (
 
 // slow reports whether the slow statistical tests are asked for:
 //
-//	INVERSE_SLOW=1 go test -run 'Geweke|SBC' -timeout 1h ./sampler
+//	INVERSE_SLOW=1 go test -run 'Geweke|SBC|Posteriordb' -timeout 1h ./sampler
 func slow() bool { return os.Getenv("INVERSE_SLOW") != "" }
 
 // location is a small hierarchical model,
