@@ -1,13 +1,16 @@
 package posterior
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/optimize"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/par"
 )
 
 // MAPOptions are the options of [MAP].
@@ -35,7 +38,8 @@ type Mode struct {
 // estimate if the density is a posterior, by gonum/optimize.
 //
 // It returns an error if the density at init is zero or not finite, if the
-// optimiser fails or stops at MaxIter, and ctx's error if that comes first.
+// optimiser fails or stops at MaxIter, if the density panics, and ctx's error
+// if that comes first.
 // With an optimiser's error the best point found is returned too.
 func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float64, opts *MAPOptions) (*Mode, error) {
 	if err := scoreError(target); err != nil {
@@ -57,16 +61,26 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 	if lp := target.LogProb(init); math.IsNaN(lp) || math.IsInf(lp, 0) {
 		return nil, fmt.Errorf("posterior: log density at init is %g, want a finite number", lp)
 	}
+	// The optimiser calls from goroutines of its own, where a panic of the
+	// density would end the program.
+	var panicked error
+	guard := func(f func()) {
+		if panicked == nil {
+			panicked = par.Guard(func() error { f(); return nil })
+		}
+	}
 	problem := optimize.Problem{
-		Func: func(x []float64) float64 { return -target.LogProb(x) },
+		Func: func(x []float64) float64 {
+			f := math.Inf(1)
+			guard(func() { f = -target.LogProb(x) })
+			return f
+		},
 		Grad: func(grad, x []float64) {
-			target.ScoreInput(grad, x)
-			for i, g := range grad {
-				grad[i] = -g
-			}
+			guard(func() { target.ScoreInput(grad, x) })
+			floats.Scale(-1, grad)
 		},
 		Status: func() (optimize.Status, error) {
-			if err := ctx.Err(); err != nil {
+			if err := cmp.Or(panicked, ctx.Err()); err != nil {
 				return optimize.Failure, err
 			}
 			return optimize.NotTerminated, nil
@@ -87,8 +101,8 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 	for range 4 {
 		var res *optimize.Result
 		res, err = optimize.Minimize(problem, mode.X, settings, o.Method)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := cmp.Or(panicked, ctx.Err()); err != nil {
+			return nil, err
 		}
 		if res == nil {
 			return nil, fmt.Errorf("posterior: MAP: %w", err)

@@ -152,10 +152,23 @@ func TestMAPErrors(t *testing.T) {
 	if _, err := MAP(context.Background(), rosenbrock{}, []float64{-3, 5}, &MAPOptions{MaxIter: 3}); err == nil {
 		t.Error("MaxIter: no error")
 	}
+	if _, err := MAP(context.Background(), bomb{}, []float64{-3, 5}, nil); err == nil || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("panic: %v", err)
+	}
 	mode, err := MAP(context.Background(), rosenbrock{}, []float64{-3, 5}, nil)
 	if err != nil || math.Hypot(mode.X[0]-1, mode.X[1]-1) > 1e-5 {
 		t.Errorf("Rosenbrock: %v, %v", mode, err)
 	}
+}
+
+// bomb goes off on the way to the mode.
+type bomb struct{ quadratic }
+
+func (b bomb) LogProb(x []float64) float64 {
+	if x[0] > -1 {
+		panic("boom")
+	}
+	return b.quadratic.LogProb(x)
 }
 
 type rosenbrock struct{ quadratic }

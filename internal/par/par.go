@@ -94,11 +94,14 @@ func Each(ctx context.Context, workers, n int, f func(i int) error) error {
 	return nil
 }
 
-func guard(f func(i int) error, i int) (err error) {
+func guard(f func(i int) error, i int) error { return Guard(func() error { return f(i) }) }
+
+// Guard calls f and returns its error, or a *[PanicError] if it panics.
+func Guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return f(i)
+	return f()
 }
