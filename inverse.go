@@ -106,6 +106,28 @@ type ScoreFunc interface {
 	Score(dst, x *mat.Dense, t float64)
 }
 
+// ScoreLinearizer is a ScoreFunc whose Jacobian, the Hessian of log p_t, can
+// be applied to vectors: what guidance that differentiates a denoised mean
+// needs.
+type ScoreLinearizer interface {
+	ScoreFunc
+	// LinearizeScore returns a new workspace for evaluating the score and the
+	// products with its Jacobian at the same points.
+	LinearizeScore() ScoreLinearization
+}
+
+// ScoreLinearization evaluates a score and remembers where, as
+// [Linearization] does for operators. It is a workspace: not safe for
+// concurrent use, and free of allocation once warm.
+type ScoreLinearization interface {
+	// Score sets the rows of dst to ∇ log p_t(x_i) and keeps what VJP needs.
+	Score(dst, x *mat.Dense, t float64)
+	// VJP sets row i of dst to ∇² log p_t(x_i) v_i at the x and t of the last
+	// Score. The Hessian is symmetric; of a learned score it is the transpose
+	// of the Jacobian.
+	VJP(dst, v *mat.Dense)
+}
+
 // Sampler fills a matrix with draws. Draws need not be independent of each
 // other, but each row has the Sampler's distribution.
 type Sampler interface {
