@@ -14,4 +14,14 @@
 // The table (parameters, data, seed, status) is plain text, so that a cluster
 // can fill it in its own way; see [Table] and [SimulateRow]. Simulations that
 // fail end the campaign or are recorded, as a [Policy] says, and never vanish.
+//
+// Calibration asks whether a sampler is right, of whatever kind: Markov chains,
+// variational inference, flows, diffusion, closed forms.
+//
+//	model := sbi.Model{Prior: pri, Simulator: sim}
+//	res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { ... }, &sbi.SBCOptions{Src: src})
+//	fmt.Println(res)                         // ranks of each parameter, p-values, a verdict
+//
+// [ExpectedCoverage] and [TARP] rank other quantities in the same way. [C2ST],
+// [MMD] and [SlicedWasserstein] compare draws with those of a reference.
 package sbi

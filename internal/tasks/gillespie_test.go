@@ -1,0 +1,171 @@
+package tasks
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/go-inverse/inverse/internal/rng"
+)
+
+// TestGillespieMean has rates of births and deaths alone, for which the means
+// and variances are known: a linear birth-death process from n with rates b
+// and d has mean n e^{(b-d)t} and variance n (b+d)/(b-d) e^{(b-d)t} (e^{(b-d)t} - 1).
+func TestGillespieMean(t *testing.T) {
+	g := &Gillespie{Exact: true, MaxReactions: 1 << 30}
+	theta := []float64{math.Inf(-1), math.Log(0.1), math.Log(0.05), math.Inf(-1)}
+	const paths, k = 20000, 100
+	at := gillespieStep * k
+	var x, y [paths]float64
+	var predators, prey [gillespieTimes]float64
+	for i := range paths {
+		if _, err := g.Path(predators[:], prey[:], theta, rng.New(1, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		x[i], y[i] = predators[k], prey[k]
+	}
+	check := func(name string, v []float64, n, b, d float64) {
+		e := math.Exp((b - d) * at)
+		mean, variance := n*e, n*(b+d)/(b-d)*e*(e-1)
+		m, s2 := stat.MeanVariance(v, nil)
+		if se := math.Sqrt(variance / paths); math.Abs(m-mean) > 4*se {
+			t.Errorf("%s: mean %g, want %g ± %g", name, m, mean, se)
+		}
+		if math.Abs(s2/variance-1) > 0.06 {
+			t.Errorf("%s: variance %g, want %g", name, s2, variance)
+		}
+	}
+	check("deaths", x[:], 50, 0, 0.1)
+	check("births", y[:], 100, 0.05, 0)
+}
+
+// TestGillespieStatistics has the statistics of a path by gonum.
+func TestGillespieStatistics(t *testing.T) {
+	g := new(Gillespie)
+	_, theta, err := g.Observation(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	predators, prey := make([]float64, gillespieTimes), make([]float64, gillespieTimes)
+	if _, err := g.Path(predators, prey, theta, rng.New(2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	var s [9]float64
+	g.Statistics(s[:], predators, prey)
+	ac := func(v []float64, lag int) float64 {
+		m, sd := stat.PopMeanStdDev(v, nil)
+		var sum float64
+		for i := lag; i < len(v); i++ {
+			sum += (v[i] - m) * (v[i-lag] - m)
+		}
+		return sum / (sd * sd) / 149
+	}
+	m1, v1 := stat.PopMeanVariance(predators, nil)
+	m2, v2 := stat.PopMeanVariance(prey, nil)
+	want := []float64{m1, m2, math.Log(v1 + 1), math.Log(v2 + 1), ac(predators, 1), ac(predators, 2), ac(prey, 1), ac(prey, 2), stat.Correlation(predators, prey, nil)}
+	for i, v := range want {
+		if math.Abs(s[i]-v) > 1e-12*math.Max(1, math.Abs(v)) {
+			t.Errorf("statistic %d is %g, want %g", i, s[i], v)
+		}
+	}
+}
+
+// TestGillespiePrior holds what is published of the reference code: 12.6 % of
+// prior draws have too many reactions, those left have means of log θ of
+// (-1.69, -1.60, -1.57, -1.18) and standard deviations (1.93, 1.99, 2.02,
+// 1.92), and the mean number of reactions of a try is 2259.
+func TestGillespiePrior(t *testing.T) {
+	g := new(Gillespie)
+	const n = 20000
+	theta := mat.NewDense(n, 4, nil)
+	g.Prior().Draw(theta, rng.New(3, 0))
+	var kept [4][]float64
+	var total, rejected int
+	var predators, prey [gillespieTimes]float64
+	for i := range n {
+		k, err := g.Path(predators[:], prey[:], theta.RawRowView(i), rng.New(4, uint64(i)))
+		total += k
+		if errors.Is(err, ErrReactions) {
+			rejected++
+			continue
+		}
+		for j := range kept {
+			kept[j] = append(kept[j], theta.At(i, j))
+		}
+	}
+	if f := float64(rejected) / n; math.Abs(f-0.126) > 4*math.Sqrt(0.126*0.874*(1./n+1./57200)) {
+		t.Errorf("%.4f of the draws rejected, want 0.126", f)
+	}
+	if r := float64(total) / n; math.Abs(r-2259) > 100 { // 4 standard errors, of a standard deviation of 3300
+		t.Errorf("%.0f reactions a try, want 2259", r)
+	}
+	sds := []float64{1.93, 1.99, 2.02, 1.92}
+	for j, want := range []float64{-1.69, -1.60, -1.57, -1.18} {
+		m, sd := stat.MeanStdDev(kept[j], nil)
+		if math.Abs(m-want) > 4*sd/math.Sqrt(n)*1.2+0.005 || math.Abs(sd-sds[j]) > 0.04 {
+			t.Errorf("log θ%d of paths that end: mean %.3f, sd %.3f, want %.2f, %.2f", j+1, m, sd, want, sds[j])
+		}
+	}
+	for number := range 4 {
+		y, truth, err := g.Observation(number)
+		if (err == nil) != (number == 1 || number == 2) || len(y) != 9*min(len(truth), 1) {
+			t.Errorf("observation %d: %v", number, err)
+		}
+	}
+}
+
+// BenchmarkGillespie reports reactions per second on one core.
+func BenchmarkGillespie(b *testing.B) {
+	g := new(Gillespie)
+	const n = 2000
+	theta := mat.NewDense(n, 4, nil)
+	g.Prior().Draw(theta, rng.New(5, 0))
+	var predators, prey [gillespieTimes]float64
+	total := 0
+	src := rng.New(6, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		k, _ := g.Path(predators[:], prey[:], theta.RawRowView(i%n), src)
+		total += k
+	}
+	b.ReportMetric(float64(total)/b.Elapsed().Seconds()/1e6, "Mreactions/s")
+}
+
+// BenchmarkBareLoop is what BenchmarkGillespie is compared with: the reactions
+// alone, written by hand with the generator of math/rand/v2.
+func BenchmarkBareLoop(b *testing.B) {
+	const n = 2000
+	theta := mat.NewDense(n, 4, nil)
+	new(Gillespie).Prior().Draw(theta, rng.New(5, 0))
+	r := rand.New(rand.NewPCG(1, 2))
+	total := 0
+	for i := 0; b.Loop(); i++ {
+		row := theta.RawRowView(i % n)
+		c1, c2, c3, c4 := math.Exp(row[0]), math.Exp(row[1]), math.Exp(row[2]), math.Exp(row[3])
+		x, y, t := 50.0, 100.0, 0.0
+		for k := 0; k < 10000 && t < 29.8; k++ {
+			h1, h2, h3, h4 := c1*x*y, c2*x, c3*y, c4*x*y
+			h := h1 + h2 + h3 + h4
+			if h == 0 {
+				break
+			}
+			t += r.ExpFloat64() / h
+			total++
+			switch u := r.Float64() * h; {
+			case u < h1:
+				x++
+			case u < h1+h2:
+				x--
+			case u < h1+h2+h3:
+				y++
+			default:
+				y--
+			}
+		}
+	}
+	b.ReportMetric(float64(total)/b.Elapsed().Seconds()/1e6, "Mreactions/s")
+}
