@@ -1,6 +1,6 @@
 // Package sbi is inference where only a simulator exists: campaigns of
-// simulations, approximate Bayesian computation, and calibration, which says
-// whether a sampler of any kind draws from the right posterior.
+// simulations, neural posterior and likelihood estimation, and calibration,
+// which says whether a sampler of any kind draws from the right posterior.
 //
 // A simulation campaign runs on all cores, or in a pool of processes of another
 // program, and survives being killed:
@@ -14,6 +14,12 @@
 // The table (parameters, data, seed, status) is plain text, so that a cluster
 // can fill it in its own way; see [Table] and [SimulateRow]. Simulations that
 // fail end the campaign or are recorded, as a [Policy] says, and never vanish.
+//
+// [NPE] learns the posterior for any data from such a table, [NLE] the
+// likelihood, for Markov chains:
+//
+//	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}})
+//	post := npe.Given(y)                     // a Sampler with LogProb; draws stay in the prior's support
 //
 // Calibration asks whether a sampler is right, of whatever kind: Markov chains,
 // variational inference, flows, diffusion, closed forms.

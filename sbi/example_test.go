@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/forward"
@@ -101,4 +102,34 @@ func ExampleC2ST() {
 	}
 	fmt.Printf("%.1f\n", res.Accuracy) // the best possible is 0.69
 	// Output: 0.7
+}
+
+// The posterior of the falling stone's height, from simulations alone.
+func ExampleNPE() {
+	ctx := context.Background()
+	pri, err := prior.NewBox([]float64{1}, []float64{10}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sim := sbi.NewSimulator(1, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		y[0] = math.Sqrt(2*theta[0]/9.81) + 0.05*rand.New(src).NormFloat64()
+		return nil
+	})
+	table, err := sbi.Simulate(ctx, pri, sim, 4000, &sbi.SimulateOptions{Src: rand.NewPCG(1, 1)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Src: rand.NewPCG(2, 2)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	post := npe.Given([]float64{1}) // seconds
+	post.Src = rand.NewPCG(3, 3)
+	draws := mat.NewDense(1000, 1, nil)
+	if err := post.Sample(ctx, draws); err != nil {
+		log.Fatal(err)
+	}
+	mean, sd := stat.MeanStdDev(mat.Col(nil, 0, draws), nil)
+	fmt.Printf("%.0f ± %.1f metres\n", mean, sd) // 4.9 ± 0.5 by propagation of the error
+	// Output: 5 ± 0.5 metres
 }
