@@ -76,12 +76,28 @@ func (p *Posterior) Dim() int {
 // concurrently; the order of the calls decides what each of them gets.
 func (p *Posterior) Sample(ctx context.Context, dst *mat.Dense) error {
 	if p.bad >= 0 {
-		return fmt.Errorf("flow: y[%d] is %g", p.bad, p.y.At(0, p.bad))
+		return p.badError()
 	}
 	p.mu.Lock()
 	seed := rng.Seed(p.Src)
 	p.mu.Unlock()
 	return p.q.Draw(ctx, dst, p.y, rng.New(seed, 0))
+}
+
+// Draw fills the rows of dst with independent draws from src, freshly seeded
+// if it is nil, and with NaN if y has elements that are not finite. It makes a
+// Posterior the proposal of [github.com/go-inverse/inverse/sampler.Independence].
+func (p *Posterior) Draw(dst *mat.Dense, src rand.Source) {
+	if p.bad >= 0 {
+		dst.Apply(func(_, _ int, _ float64) float64 { return math.NaN() }, dst)
+		return
+	}
+	// Without an end of the context there is no error.
+	_ = p.q.Draw(context.Background(), dst, p.y, src)
+}
+
+func (p *Posterior) badError() error {
+	return fmt.Errorf("flow: y[%d] is %g", p.bad, p.y.At(0, p.bad))
 }
 
 // LogProb returns log q(x|y), and -Inf if y has elements that are not finite.
