@@ -1,6 +1,7 @@
 // Package sbi is inference where only a simulator exists: campaigns of
-// simulations, neural posterior and likelihood estimation, and calibration,
-// which says whether a sampler of any kind draws from the right posterior.
+// simulations, neural posterior and likelihood estimation, approximate Bayesian
+// computation, and calibration, which says whether a sampler of any kind draws
+// from the right posterior.
 //
 // A simulation campaign runs on all cores, or in a pool of processes of another
 // program, and survives being killed:
@@ -20,6 +21,9 @@
 //
 //	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}})
 //	post := npe.Given(y)                     // a Sampler with LogProb; draws stay in the prior's support
+//
+// Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
+// [NewSyntheticLikelihood].
 //
 // Calibration asks whether a sampler is right, of whatever kind: Markov chains,
 // variational inference, flows, diffusion, closed forms.

@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/forward"
@@ -132,4 +133,23 @@ func ExampleNPE() {
 	mean, sd := stat.MeanStdDev(mat.Col(nil, 0, draws), nil)
 	fmt.Printf("%.0f ± %.1f metres\n", mean, sd) // 4.9 ± 0.5 by propagation of the error
 	// Output: 5 ± 0.5 metres
+}
+
+// The rate of a Poisson process from the number of events alone.
+func ExampleSMCABC() {
+	pri, err := prior.NewBox([]float64{0}, []float64{50}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sim := sbi.NewSimulator(1, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		y[0] = distuv.Poisson{Lambda: theta[0], Src: src}.Rand()
+		return nil
+	})
+	post, err := sbi.SMCABC(context.Background(), pri, sim, []float64{20}, &sbi.SMCABCOptions{Scale: []float64{1}, MaxSimulations: 50_000, Src: rand.NewPCG(1, 1)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mean, sd := post.Moments()
+	fmt.Printf("tolerance %.0f: rate %.0f ± %.1f\n", post.Epsilon, mean[0], sd[0]) // exact: 21 ± 4.6
+	// Output: tolerance 0: rate 21 ± 4.4
 }
