@@ -47,6 +47,40 @@ func newLinearGaussian(method string, lik *likelihood.Gaussian) (*linearGaussian
 	return g, nil
 }
 
+// newSpectralGaussian checks that the operator is spectral and the noise white.
+func newSpectralGaussian(method string, lik *likelihood.Gaussian) (*linearGaussian, error) {
+	g, err := newLinearGaussian(method, lik)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := g.a.(inverse.Spectral)
+	if !ok {
+		return nil, fmt.Errorf("diffusion: %s: the operator %T is not inverse.Spectral, it has no singular value decomposition", method, g.a)
+	}
+	sigma, white := lik.Sigma()
+	if !white {
+		return nil, fmt.Errorf("diffusion: %s: the noise must have the same standard deviation for all data and no correlation", method)
+	}
+	g.spectral, g.sigma = s, sigma
+	return g, nil
+}
+
+// modes returns Uᵀy/s, and 0 where the singular value s is 0.
+func (g *linearGaussian) modes() []float64 {
+	s := g.spectral.SingularValues()
+	y := mat.NewDense(1, len(s), nil)
+	g.spectral.MulUT(y, mat.NewDense(1, g.m, g.lik.Data()))
+	modes := y.RawRowView(0)
+	for i, v := range s {
+		if v > 0 {
+			modes[i] /= v
+		} else {
+			modes[i] = 0
+		}
+	}
+	return modes
+}
+
 // decompose prepares solve.
 func (g *linearGaussian) decompose(method string) error {
 	if s, ok := g.a.(inverse.Spectral); ok {

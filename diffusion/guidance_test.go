@@ -448,7 +448,7 @@ func TestGuidanceDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func allGuidances(t *testing.T, score *Diffused, lik *likelihood.Gaussian) map[string]Guidance {
+func allGuidances(t testing.TB, score *Diffused, lik *likelihood.Gaussian) map[string]Guidance {
 	t.Helper()
 	exact, err := NewExact(score, lik)
 	check(t, err)
