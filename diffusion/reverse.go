@@ -230,6 +230,7 @@ type path struct {
 	n            int
 	t            []float64 // falling
 	alpha, sigma []float64
+	lin          *linearGaussian // of solvers for inverse problems
 }
 
 func (p *path) steps() int { return len(p.t) - 1 }

@@ -9,7 +9,9 @@ import (
 
 // Solver is a way to step back in time; a Reverse runs it. The solvers are
 // [EulerMaruyama], [PredictorCorrector], [DDIM], [ProbabilityFlow], [Heun]
-// and [DPMSolver], and those for inverse problems alone.
+// and [DPMSolver], which follow any score, and [DDRM], [DiffPIR], [DAPS] and
+// [DPSStep], which follow a prior's score and know the likelihood. [Travel]
+// repeats the steps of another.
 //
 // The first two and ProbabilityFlow end at the last noise level. The others
 // end at t = 0: their last step denoises. By default the times are evenly
@@ -17,7 +19,8 @@ import (
 // grid of Karras), those of Heun on the grid of Karras, and those of DPMSolver
 // in the log signal-to-noise ratio.
 type Solver interface {
-	// check says whether the solver can run on the path.
+	// check says whether the solver can run on the path, and leaves there what
+	// its blocks share.
 	check(p *path) error
 	// levels returns the grid that suits the solver, nil for one in t, and
 	// whether its last step leads to t = 0.
