@@ -215,7 +215,7 @@ func dataScale(scale []float64, data *mat.Dense, y []float64) ([]float64, error)
 //
 // It makes larger tolerances do, which matters with many data.
 func RegressionAdjust(s *WeightedSample, pri interface{ Dim() int }, y []float64) (*WeightedSample, error) {
-	n, d := s.Theta.Dims()
+	_, d := s.Theta.Dims()
 	_, m := s.Y.Dims()
 	if len(y) != m {
 		return nil, fmt.Errorf("sbi: y has %d elements, the sample %d data", len(y), m)
@@ -236,7 +236,7 @@ func RegressionAdjust(s *WeightedSample, pri interface{ Dim() int }, y []float64
 			rows, weight = append(rows, i), append(weight, w)
 		}
 	}
-	n = len(rows)
+	n := len(rows)
 	if n <= m+1 {
 		return nil, fmt.Errorf("sbi: %d particles with weight are too few for a regression on %d data", n, m)
 	}

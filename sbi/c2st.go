@@ -93,7 +93,7 @@ func C2ST(ctx context.Context, p, q *mat.Dense, opt *C2STOptions) (*C2STResult, 
 		}
 		r := rand.New(rng.New(seed, uint64(1+k)))
 		c := newClassifier(d, 10*d, r)
-		if err := c.fit(ctx, trainX, trainLabel, r); err != nil {
+		if err := c.fit(ctx, trainX, trainLabel, false, r); err != nil {
 			return err
 		}
 		z := make([]float64, len(testLabel))

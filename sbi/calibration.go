@@ -276,13 +276,8 @@ func (c *calibrator) replicate(ctx context.Context, i int) (*replication, error)
 	r := &replication{y: row.Y, sampler: s, src: rng.New(row.Seed, 2), theta: mat.NewDense(c.opt.Draws+1, c.n, nil)}
 	r.theta.SetRow(0, row.Theta)
 	draws := r.theta.Slice(1, c.opt.Draws+1, 0, c.n).(*mat.Dense)
-	if seeded, ok := s.(SourceSampler); ok {
-		err = seeded.SampleFrom(ctx, draws, rng.New(row.Seed, 3))
-	} else {
-		err = s.Sample(ctx, draws)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sample: %w", err)
+	if err := sampleFrom(ctx, s, draws, rng.New(row.Seed, 3)); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

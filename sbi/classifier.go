@@ -71,13 +71,21 @@ func (c *classifier) forward(p *layers, s *activations, m int, x []float32) {
 	kernel.GemmEpilogue(false, true, m, 1, h, 1, s.a2, h, p.w[2], h, 0, s.z, 1, kernel.Epilogue[float32]{Bias: p.b[2]})
 }
 
-// fit trains on the rows of x (n×d) with labels 0 or 1.
-func (c *classifier) fit(ctx context.Context, x, label []float32, r *rand.Rand) error {
+// fit trains on the rows of x (n×d) with labels 0 or 1. If early, a tenth of
+// the rows in random order, whose loss is to improve, are kept for validation,
+// and the best weights are restored: a classifier that knows what it does not.
+func (c *classifier) fit(ctx context.Context, x, label []float32, early bool, r *rand.Rand) error {
 	n, d, h := len(label), c.d, c.h
+	var v validation
+	if early {
+		v = newValidation(x, label, d, r)
+		x, label = v.trainX, v.trainLabel
+		n = len(label)
+	}
 	batch := min(classifierBatch, n)
 	s := c.scratch(batch)
 	grad := make([]float32, len(c.weights))
-	m, v := make([]float32, len(c.weights)), make([]float32, len(c.weights))
+	m1, m2 := make([]float32, len(c.weights)), make([]float32, len(c.weights))
 	p, g := c.split(c.weights), c.split(grad)
 	nw := h*d + h*h + h // the weights, which alone are penalised
 	xb, delta := make([]float32, batch*d), make([]float32, batch)
@@ -122,20 +130,57 @@ func (c *classifier) fit(ctx context.Context, x, label []float32, r *rand.Rand) 
 			kernel.AddColSums(g.b[0], k, h, s.d1, h)
 
 			step++
-			kernel.Adam(c.weights, m, v, grad, kernel.AdamStep{Step: step, Rate: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8})
+			kernel.Adam(c.weights, m1, m2, grad, kernel.AdamStep{Step: step, Rate: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8})
 		}
 		loss := total / float64(n)
+		if early {
+			loss = v.loss(c)
+		}
 		if loss > best-classifierTol {
 			stale++
 		} else {
 			stale = 0
+		}
+		if early && loss < best {
+			v.best = append(v.best[:0], c.weights...)
 		}
 		best = min(best, loss)
 		if stale > classifierPatience {
 			break
 		}
 	}
+	copy(c.weights, v.best)
 	return nil
+}
+
+// validation are the rows that early stopping judges by.
+type validation struct {
+	trainX, trainLabel []float32
+	x, label           []float32
+	z                  []float64
+	best               []float32 // weights
+}
+
+func newValidation(x, label []float32, d int, r *rand.Rand) (v validation) {
+	n := len(label)
+	for k, i := range r.Perm(n) {
+		if k < n/10 {
+			v.x, v.label = append(v.x, x[i*d:(i+1)*d]...), append(v.label, label[i])
+		} else {
+			v.trainX, v.trainLabel = append(v.trainX, x[i*d:(i+1)*d]...), append(v.trainLabel, label[i])
+		}
+	}
+	v.z = make([]float64, len(v.label))
+	return v
+}
+
+func (v *validation) loss(c *classifier) float64 {
+	c.logits(v.z, v.x)
+	var sum float64
+	for i, z := range v.z {
+		sum += math.Max(z, 0) - float64(v.label[i])*z + math.Log1p(math.Exp(-math.Abs(z)))
+	}
+	return sum / float64(len(v.z))
 }
 
 // logits stores the logits of the rows of x (n×d) in dst.

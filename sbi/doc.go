@@ -32,6 +32,9 @@
 //	res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { ... }, &sbi.SBCOptions{Src: src})
 //	fmt.Println(res)                         // ranks of each parameter, p-values, a verdict
 //
-// [ExpectedCoverage] and [TARP] rank other quantities in the same way. [C2ST],
-// [MMD] and [SlicedWasserstein] compare draws with those of a reference.
+// [ExpectedCoverage] and [TARP] rank other quantities in the same way, and
+// [LC2ST] is a test for the data at hand. [Misspecification] asks whether the
+// model can produce the data at all, [PosteriorPredictive] whether the posterior
+// explains them. [C2ST], [MMD] and [SlicedWasserstein] compare draws with those
+// of a reference.
 package sbi
