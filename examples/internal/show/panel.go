@@ -76,7 +76,7 @@ func Image(title string, x []float64, rows, cols int, lo, hi float64) *plot.Plot
 // Map is a plot of a non-negative quantity on the pixels of a picture, dark
 // where it is lo and bright where it is hi.
 func Map(title string, x []float64, rows, cols int, lo, hi float64) *plot.Plot {
-	return picture(title, x, rows, cols, lo, hi, heat)
+	return picture(title, x, rows, cols, lo, hi, Heat)
 }
 
 func picture(title string, x []float64, rows, cols int, lo, hi float64, colour func(v float64) color.Color) *plot.Plot {
@@ -115,9 +115,9 @@ func (q picturePlotter) Plot(c draw.Canvas, _ *plot.Plot) {
 	c.DrawImage(vg.Rectangle{Min: center.Sub(half), Max: center.Add(half)}, q.img)
 }
 
-// heat runs from black through purple and orange to pale yellow, with
+// Heat is the colour of a number from 0 to 1. It runs from black through purple and orange to pale yellow, with
 // luminance increasing throughout.
-func heat(v float64) color.Color {
+func Heat(v float64) color.Color {
 	stops := [...][3]float64{{0, 0, 4}, {81, 18, 124}, {183, 55, 121}, {252, 137, 97}, {252, 253, 191}}
 	t := v * float64(len(stops)-1)
 	k := min(int(t), len(stops)-2)

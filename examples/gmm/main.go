@@ -1,0 +1,105 @@
+// Command gmm samples a posterior in one dimension by guided diffusion, in all
+// the ways of package diffusion, and holds each against the exact answer.
+//
+//	go run ./examples/gmm
+//
+// The prior has three modes, at -2.5, 0 and 1.5. One datum, y = 0.5 with noise
+// of standard deviation 0.8, all but excludes the first. A guidance that says
+// something else than Bayes' rule does so here for all to see.
+//
+// It writes posterior.png (prior, likelihood and posterior, and histograms of
+// draws), evolution.png (the density of x_t, from noise to draws) and
+// guidance.png (the likelihood scores themselves) to the folder -out, and
+// prints a table of moments and masses of modes.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/go-inverse/inverse/examples/internal/show"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	show.Exit(run(ctx))
+}
+
+func run(ctx context.Context) error {
+	f, err := show.Parse()
+	if err != nil {
+		return err
+	}
+	n := 40_000
+	if f.Quick {
+		n = 1024
+	}
+	p, err := newProblem()
+	if err != nil {
+		return err
+	}
+	methods, err := p.methods()
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	var results []*result
+	for i, m := range methods {
+		r, err := p.sample(ctx, m, n, f.Seed, func(done, total int) {
+			f.Progress("%s, %d of %d: %d of %d draws", m.Name, i+1, len(methods), done, total)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		results = append(results, r)
+	}
+	seconds := time.Since(start).Seconds()
+	f.Done()
+	files, err := draw(f, p, results)
+	if err != nil {
+		return err
+	}
+	truth := p.truth()
+	f.Print("%s\n%s\n", table(truth, results), meaning)
+	f.Print("The pictures are %s.\n", strings.Join(files, ", "))
+	methodFigures := make(map[string]figures)
+	for _, r := range results {
+		methodFigures[r.Name] = r.figures
+	}
+	return f.Figures(map[string]any{"exact": truth, "methods": methodFigures, "draws": n, "steps": steps, "seconds": seconds})
+}
+
+const meaning = `What the numbers mean:
+- The exact likelihood score gives the posterior; what is left is the error of
+  the time steps and of counting draws.
+- DPS takes the denoised mean for x₀, as if it were known. So it trusts the datum
+  too much: draws lie too close to y = 0.5, spread too little, and never reach
+  the small mode, whether with the chain rule or with 1/α in its place.
+- DPS that is delayed until t < 0.21 comes too late: by then some draws have
+  settled near -2.5, and the likelihood cannot carry them across the gap. The
+  mode that should have 0.1 % of the mass gets some 7 %, and the standard
+  deviation grows to 0.82. These spurious draws are made by the delay, not by DPS.
+- The flat-prior formula is exact for a prior without structure. This one has some.
+- PiGDM and MMPS also spread x₀ about its mean, by a fixed amount or by Tweedie's
+  second moment. MMPS comes nearest, and is a little too wide: what is left
+  is that x₀ given x_t is not Gaussian but has three modes.
+`
+
+// table lists what draws are judged by.
+func table(truth figures, results []*result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-26s %7s %7s   %-32s %7s\n", "", "mean", "std", "mass of (-3,-1.5) (-1.5,.8) (.8,3)", "W1")
+	row := func(name string, f figures) {
+		fmt.Fprintf(&b, "%-26s %7.3f %7.3f   %17.4f %9.3f %6.3f %7.3f\n", name, f.Mean, f.Std, f.Left, f.Middle, f.Right, f.W1)
+	}
+	row("closed form", truth)
+	for _, r := range results {
+		row(r.Name, r.figures)
+	}
+	return b.String()
+}
