@@ -1,5 +1,5 @@
 // Command gmm samples a posterior in one dimension by guided diffusion, in all
-// the ways of package diffusion, and holds each against the exact answer.
+// the ways that package diffusion has, and holds each against the exact answer.
 //
 //	go run ./examples/gmm
 //
@@ -86,8 +86,12 @@ const meaning = `What the numbers mean:
   deviation grows to 0.82. These spurious draws are made by the delay, not by DPS.
 - The flat-prior formula is exact for a prior without structure. This one has some.
 - PiGDM and MMPS also spread x₀ about its mean, by a fixed amount or by Tweedie's
-  second moment. MMPS comes nearest, and is a little too wide: what is left
-  is that x₀ given x_t is not Gaussian but has three modes.
+  second moment. Of the guidances MMPS comes nearest, and is a little too wide:
+  x₀ given x_t has three modes, and is not the Gaussian that it is taken for.
+- The particle filters TDS (here with PiGDM for its twist) and MCGDiff weigh
+  their particles and so correct what a guidance gets wrong; what is left falls
+  with more particles and steps. So does split Gibbs with a smaller ρ.
+- DAPS, DDRM and DiffPIR are made for restoring images. Here they miss.
 `
 
 // table lists what draws are judged by.
@@ -98,8 +102,12 @@ func table(truth figures, results []*result) string {
 		fmt.Fprintf(&b, "%-26s %7.3f %7.3f   %17.4f %9.3f %6.3f %7.3f\n", name, f.Mean, f.Std, f.Left, f.Middle, f.Right, f.W1)
 	}
 	row("closed form", truth)
-	for _, r := range results {
-		row(r.Name, r.figures)
+	fmt.Fprintf(&b, "guided, %d steps of Euler and Maruyama:\n", steps)
+	for i, r := range results {
+		if i > 0 && r.guidance == nil && results[i-1].guidance != nil {
+			fmt.Fprintf(&b, "samplers of their own, 100 steps:\n")
+		}
+		row("  "+r.Name, r.figures)
 	}
 	return b.String()
 }

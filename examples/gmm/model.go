@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -39,7 +40,7 @@ func newProblem() (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	identity, err := forward.NewDense(mat.NewDense(1, 1, []float64{1}))
+	identity, err := forward.NewIdentity(1)
 	if err != nil {
 		return nil, err
 	}
@@ -60,45 +61,91 @@ func newProblem() (*problem, error) {
 	return &problem{pri, lik, post, score, target}, err
 }
 
-// method is a way to guide the prior's diffusion.
+// method is a way to draw from the posterior.
 type method struct {
 	Name     string
-	guidance diffusion.Guidance
+	sampler  func(o options) (inverse.Sampler, error)
+	guidance diffusion.Guidance // if it is that, else nil
 }
 
-// methods returns all of them. Each is one line but for the options of DPS.
+// options are what all samplers take.
+type options struct {
+	src      rand.Source
+	progress func(done, total int)
+	watch    *evolution // of guidances
+}
+
+// methods returns all of them: guidances of the prior's diffusion, in many
+// small steps, and samplers of their own.
 func (p *problem) methods() ([]method, error) {
 	var methods []method
-	var firstErr error
-	add := func(name string, g diffusion.Guidance, err error) {
-		if err != nil && firstErr == nil {
-			firstErr = err
-		}
-		methods = append(methods, method{name, g})
+	var err error
+	guide := func(name string, g diffusion.Guidance, newErr error) {
+		err = errors.Join(err, newErr)
+		methods = append(methods, method{name, func(o options) (inverse.Sampler, error) {
+			sum, err := posterior.Sum(p.score, g)
+			o.watch.ScoreFunc = sum
+			return &diffusion.Reverse{
+				Score: o.watch, Schedule: p.score.Schedule(), Solver: diffusion.EulerMaruyama{}, Steps: steps,
+				Src: o.src, Progress: o.progress,
+			}, err
+		}, g})
 	}
 	dps := func(name string, until float64, noJacobian bool) {
 		g, err := diffusion.NewDPS(p.score, p.lik)
 		if err == nil {
 			g.Until, g.NoJacobian = until, noJacobian
 		}
-		add(name, g, err)
+		guide(name, g, err)
 	}
-	exact, err := diffusion.NewExact(p.score, p.lik)
-	add("exact", exact, err)
+	exact, newErr := diffusion.NewExact(p.score, p.lik)
+	guide("exact", exact, newErr)
 	dps("DPS", 0, false)
 	dps("DPS, 1/α", 0, true)
-	dps("DPS, 1/α, for t < 0.21", .21, true)
+	dps(delayed, .21, true)
 	dps("DPS, for t < 0.275", .275, false)
-	flat, err := diffusion.NewFlat(p.score, p.lik)
-	add("flat prior", flat, err)
-	pigdm, err := diffusion.NewPiGDM(p.score, p.lik)
-	add("PiGDM", pigdm, err)
-	tmpd, err := diffusion.NewTMPD(p.score, p.lik)
-	add("TMPD", tmpd, err)
-	mmps, err := diffusion.NewMMPS(p.score, p.lik)
-	add("MMPS", mmps, err)
-	return methods, firstErr
+	flat, newErr := diffusion.NewFlat(p.score, p.lik)
+	guide("flat prior", flat, newErr)
+	pigdm, newErr := diffusion.NewPiGDM(p.score, p.lik)
+	guide("PiGDM", pigdm, newErr)
+	tmpd, newErr := diffusion.NewTMPD(p.score, p.lik)
+	guide("TMPD", tmpd, newErr)
+	mmps, newErr := diffusion.NewMMPS(p.score, p.lik)
+	guide("MMPS", mmps, newErr)
+
+	own := func(name string, sampler func(o options) (inverse.Sampler, error)) {
+		methods = append(methods, method{name, sampler, nil})
+	}
+	own("TDS, 64 particles", func(o options) (inverse.Sampler, error) {
+		s, err := diffusion.NewTDS(pigdm, p.lik)
+		if err == nil {
+			s.Src, s.Progress = o.src, o.progress
+		}
+		return s, err
+	})
+	own("MCGDiff, 64 particles", func(o options) (inverse.Sampler, error) {
+		s, err := diffusion.NewMCGDiff(p.score, p.lik)
+		if err == nil {
+			s.Src, s.Progress = o.src, o.progress
+		}
+		return s, err
+	})
+	own("split Gibbs", func(o options) (inverse.Sampler, error) {
+		return &diffusion.SplitGibbs{Score: p.score, Lik: p.lik, Inner: 60, Src: o.src, Progress: o.progress}, nil
+	})
+	solver := func(name string, s diffusion.Solver, from, to float64) {
+		own(name, func(o options) (inverse.Sampler, error) {
+			return &diffusion.Reverse{Score: p.score, Solver: s, From: from, To: to, Src: o.src, Progress: o.progress}, nil
+		})
+	}
+	level := func(v float64) float64 { return p.score.Schedule().Time(-2 * math.Log(v)) } // where σ/α is v
+	solver("DAPS", diffusion.DAPS{Lik: p.lik}, level(100), level(.1))
+	solver("DDRM", diffusion.DDRM{Lik: p.lik}, 0, 0)
+	solver("DiffPIR", diffusion.DiffPIR{Lik: p.lik}, 0, 0)
+	return methods, err
 }
+
+const delayed = "DPS, 1/α, for t < 0.21"
 
 // figures are what draws are judged by: moments, masses of the intervals
 // (-3, -1.5), (-1.5, 0.8) and (0.8, 3) about the modes of the prior, and the
@@ -124,14 +171,10 @@ type result struct {
 
 // sample makes n draws.
 func (p *problem) sample(ctx context.Context, m method, n int, seed uint64, progress func(done, total int)) (*result, error) {
-	sum, err := posterior.Sum(p.score, m.guidance)
+	r := &result{method: m, evolution: new(evolution)}
+	s, err := m.sampler(options{rand.NewPCG(seed, 0), progress, r.evolution})
 	if err != nil {
 		return nil, err
-	}
-	r := &result{method: m, evolution: &evolution{ScoreFunc: sum}}
-	s := &diffusion.Reverse{
-		Score: r.evolution, Schedule: p.score.Schedule(), Solver: diffusion.EulerMaruyama{}, Steps: steps,
-		Src: rand.NewPCG(seed, 0), Progress: progress,
 	}
 	draws := mat.NewDense(n, 1, nil)
 	if err := s.Sample(ctx, draws); err != nil {

@@ -21,7 +21,7 @@ func draw(f *show.Flags, p *problem, results []*result) ([]string, error) {
 	for _, r := range results {
 		byName[r.Name] = r
 	}
-	shown := []*result{byName["exact"], byName["DPS"], byName["DPS, 1/α, for t < 0.21"], byName["PiGDM"], byName["MMPS"]}
+	shown := []*result{byName["exact"], byName["DPS"], byName[delayed], byName["PiGDM"], byName["MMPS"]}
 	var files []string
 	for _, picture := range []struct {
 		name          string
