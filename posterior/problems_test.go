@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distmv"
 
@@ -202,4 +203,32 @@ func dense2(a inverse.Operator) *mat.Dense {
 	}
 	a.Apply(at, id)
 	return mat.DenseCopyOf(at.T())
+}
+
+// moments integrates exp(logp) over the plane by the trapezoidal rule, which
+// for smooth functions that vanish at the ends is as good as any.
+func moments(logp func(x []float64) float64) (z float64, mean []float64, cov *mat.SymDense) {
+	const (
+		n    = 160
+		half = 10.
+		step = 2 * half / n
+	)
+	mean = make([]float64, 2)
+	second := mat.NewSymDense(2, nil)
+	x := make([]float64, 2)
+	for i := range n {
+		x[0] = -half + step*float64(i)
+		for j := range n {
+			x[1] = -half + step*float64(j)
+			w := math.Exp(logp(x)) * step * step
+			z += w
+			floats.AddScaled(mean, w, x)
+			second.SymRankOne(second, w, mat.NewVecDense(2, x))
+		}
+	}
+	floats.Scale(1/z, mean)
+	cov = mat.NewSymDense(2, nil)
+	cov.ScaleSym(1/z, second)
+	cov.SymRankOne(cov, -1, mat.NewVecDense(2, mean))
+	return z, mean, cov
 }
