@@ -11,12 +11,17 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 
+	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/diffusion"
+	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/likelihood"
 	"github.com/go-inverse/inverse/posterior"
 	"github.com/go-inverse/inverse/prior"
 	"github.com/go-inverse/inverse/sampler"
+	"github.com/go-inverse/inverse/sbi"
 )
 
 // Every line of Go in the README stands in an example of this file.
@@ -31,7 +36,7 @@ func TestReadme(t *testing.T) {
 	}
 	have := make(map[string]bool)
 	for _, line := range strings.Split(string(source), "\n") {
-		line = strings.TrimSpace(line)
+		line = strings.Join(strings.Fields(line), " ")
 		have[strings.TrimSuffix(line, " {")] = true
 		if head, _, ok := strings.Cut(line, " { return "); ok {
 			have[head] = true
@@ -44,7 +49,7 @@ func TestReadme(t *testing.T) {
 	for _, block := range blocks {
 		code, _, _ := strings.Cut(block, "```")
 		for _, line := range strings.Split(code, "\n") {
-			if line = strings.TrimSuffix(strings.TrimSpace(line), " {"); line != "" && !have[line] {
+			if line = strings.TrimSuffix(strings.Join(strings.Fields(line), " "), " {"); line != "" && !have[line] {
 				t.Errorf("not in an example: %s", line)
 			}
 		}
@@ -127,6 +132,48 @@ func Example_leastSquares() {
 	inv, err := forward.CGLS(ctx, blur, y, &forward.IterOptions{Noise: sigma * math.Sqrt(m)})
 	must(err)
 	fmt.Println(inv.Stop, inv.Param, inv.Residual)
+}
+
+func Example_simulations() {
+	ctx, src := context.Background(), rand.NewPCG(1, 2)
+	pri, lik := line()
+	sim := sbi.FromLikelihood(lik)
+	yObserved := lik.Data()
+	model := sbi.Model{Prior: pri, Simulator: sim}
+
+	table, err := sbi.Simulate(ctx, pri, sim, 10_000, &sbi.SimulateOptions{Src: src})
+	must(err)
+	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}, Src: src})
+	must(err)
+	post := npe.Given(yObserved) // a Sampler with LogProb
+	fmt.Println(post.LogProb([]float64{0, 2}))
+
+	res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { return npe.Given(y), nil }, &sbi.SBCOptions{Src: src})
+	must(err)
+	fmt.Println(res) // ranks of each parameter, p-values, a verdict
+}
+
+func Example_diffusion() {
+	ctx, src := context.Background(), rand.NewPCG(1, 2)
+	mixture, err := prior.NewIsotropicMixture([]float64{.3, .5, .2}, mat.NewDense(3, 1, []float64{-2.5, 0, 1.5}), []float64{.3, .4, .3}, nil)
+	must(err)
+	identity, err := forward.NewIdentity(1)
+	must(err)
+	lik, err := likelihood.NewGaussian(identity, []float64{.5}, .8)
+	must(err)
+	draws := mat.NewDense(1000, 1, nil)
+
+	score, err := diffusion.Diffuse(mixture, diffusion.NewVP(0.1, 20))
+	must(err)
+	guide, err := diffusion.NewMMPS(score, lik) // or NewDPS, NewPiGDM, NewExact, ...
+	must(err)
+	post, err := posterior.Sum(score, guide) // one evaluation serves both
+	must(err)
+	s := &diffusion.Reverse{Score: post, Schedule: score.Schedule(), Src: src}
+	err = s.Sample(ctx, draws)
+	must(err)
+	fmt.Println(math.Abs(stat.Mean(mat.Col(nil, 0, draws), nil)-.35) < .1) // the exact mean is 0.35
+	// Output: true
 }
 
 // Gravity is an operator of one's own: the vertical pull, at the surface, of
