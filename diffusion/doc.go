@@ -3,8 +3,9 @@
 //
 // A [Schedule] says how signal turns into noise, x_t = α_t x₀ + σ_t z. A
 // [Score] is ∇ log p_t, the gradient of the log density of x_t: of a prior in
-// closed form ([Diffuse]) or any function ([NewScore]). [Reverse] starts from
-// noise and follows the score back to t = 0, with a [Solver] of choice.
+// closed form ([Diffuse]), learned from data ([Train]) or any function
+// ([NewScore]). [Reverse] starts from noise and follows the score back to
+// t = 0, with a [Solver] of choice.
 //
 // For a posterior, a [Guidance] approximates the likelihood score
 // ∇ log p(y|x_t), and scores add:
@@ -15,6 +16,11 @@
 //	post, err := posterior.Sum(score, guide)
 //	s := &diffusion.Reverse{Score: post, Schedule: vp, Solver: diffusion.DPMSolver{}, Steps: 20, Src: src}
 //	err = s.Sample(ctx, draws)
+//
+// A prior that is only known by examples is learned once, and then serves any
+// number of forward models:
+//
+//	score, err := diffusion.Train(ctx, images, vp, &diffusion.TrainOptions{Net: diffusion.UNet{Side: 28}, Src: src})
 //
 // # Which guidance
 //
