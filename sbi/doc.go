@@ -22,6 +22,8 @@
 //	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}})
 //	post := npe.Given(y)                     // a Sampler with LogProb; draws stay in the prior's support
 //
+// [TSNPE] spends its simulations, round after round, near one observation.
+//
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].
 //

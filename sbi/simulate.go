@@ -88,9 +88,14 @@ func Simulate(ctx context.Context, pri Prior, sim Simulator, n int, opt *Simulat
 		return nil, fmt.Errorf("sbi: n is %d, want at least 1", n)
 	}
 	c := &campaign{pri: pri, sim: sim, m: md, n: nd, seed: rng.Seed(opt.Src), opt: opt}
-	c.progress = par.NewProgress(n, opt.Progress)
-	t := newTable(n, md, nd)
-	err = par.Each(ctx, opt.Workers, n, func(i int) error {
+	return c.table(ctx, n)
+}
+
+// table runs simulations 0 to n-1.
+func (c *campaign) table(ctx context.Context, n int) (*Table, error) {
+	c.progress = par.NewProgress(n, c.opt.Progress)
+	t := newTable(n, c.m, c.n)
+	err := par.Each(ctx, c.opt.Workers, n, func(i int) error {
 		row := t.Row(i)
 		row.Index = i
 		if err := c.run(ctx, &row); err != nil {
@@ -133,6 +138,7 @@ type campaign struct {
 	sim      Simulator
 	m, n     int
 	seed     uint64
+	theta    *mat.Dense // if not nil, the parameters in place of the prior's draws
 	opt      *SimulateOptions
 	progress *par.Progress
 	failures sync.Mutex
@@ -141,6 +147,10 @@ type campaign struct {
 // draw sets the row's seed and parameters.
 func (c *campaign) draw(row *Row) {
 	row.Seed = rng.New(c.seed, uint64(row.Index)).Uint64()
+	if c.theta != nil {
+		copy(row.Theta, c.theta.RawRowView(row.Index))
+		return
+	}
 	c.pri.Draw(mat.NewDense(1, c.n, row.Theta), rng.New(row.Seed, 0))
 }
 
