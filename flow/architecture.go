@@ -13,8 +13,8 @@ import (
 )
 
 // Architecture is a family of conditional densities that [Fit] can train:
-// [MAF], [NSF], [Coupling] or [MDN]. It is a struct of options; the zero
-// value of each has the defaults.
+// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap] or [Matching]. It is a
+// struct of options; the zero value of each has the defaults.
 type Architecture interface {
 	// kind returns the name of the architecture in files.
 	kind() string
@@ -32,7 +32,7 @@ type Architecture interface {
 
 // training are defaults of FitOptions.
 type training struct {
-	batch, validEvery, patience, drops int
+	batch, validEvery, patience, drops int // validEvery is at least an epoch
 	rate, clip                         float64
 }
 
@@ -83,6 +83,9 @@ var architectures = map[string]func(options json.RawMessage) (Architecture, erro
 	NSF{}.kind():      decodeAs[NSF],
 	Coupling{}.kind(): decodeAs[Coupling],
 	MDN{}.kind():      decodeAs[MDN],
+	COT{}.kind():      decodeAs[COT],
+	PCPMap{}.kind():   decodeAs[PCPMap],
+	Matching{}.kind(): decodeAs[Matching],
 }
 
 func decodeAs[A Architecture](options json.RawMessage) (Architecture, error) {

@@ -8,8 +8,11 @@
 //
 // An architecture is a struct of options whose zero value is a sound default:
 // masked autoregressive flows ([MAF]), neural spline flows ([NSF]), affine
-// couplings ([Coupling]) and mixture density networks ([MDN]). [Fit] trains
-// any of them by maximum likelihood, in the direction from x to z,
+// couplings ([Coupling]) and mixture density networks ([MDN]); and those of
+// optimal transport, continuous flows along straight paths ([COT], OT-Flow and
+// COT-Flow), gradients of convex potentials ([PCPMap]), and continuous flows
+// trained by flow matching ([Matching]). [Fit] trains most of them by maximum
+// likelihood, in the direction from x to z,
 //
 //	log q(x|y) = log N(g⁻¹(x; y); 0, I) + log |det ∂g⁻¹/∂x|
 //

@@ -17,6 +17,9 @@ type engine interface {
 	invert(z, logDet, x, y []float64)
 	generate(x, z, y []float64, rows int)
 	logProb(dst, x, y []float64)
+	// between is that of a continuous network, of which there must be one.
+	between(x, y []float64, rows int, from, to float64)
+	continuous() bool
 	parameters() int
 	save(w io.Writer, kind string, config any) error
 }
@@ -136,12 +139,30 @@ func (e *evaluator[T]) logProb(dst, x, y []float64) {
 	w.logDet = resize(w.logDet, rows)
 	e.net.invert(w, w.x, w.logDet, w.x, c)
 	for i, l := range w.logDet {
+		if math.IsInf(float64(l), -1) { // z is NaN
+			dst[i] = float64(l)
+			continue
+		}
 		z := w.x[i*e.dx : (i+1)*e.dx]
 		dst[i] = float64(l) - halfLog2Pi*float64(e.dx)
 		for _, v := range z {
 			dst[i] -= float64(v) * float64(v) / 2
 		}
 	}
+}
+
+func (e *evaluator[T]) between(x, y []float64, rows int, from, to float64) {
+	w := e.get()
+	defer e.pool.Put(w)
+	c := e.context(w, y, rows)
+	w.x = convert(w.x, x)
+	e.net.(continuous[T]).between(w.x, c, from, to)
+	convert(x, w.x)
+}
+
+func (e *evaluator[T]) continuous() bool {
+	_, ok := e.net.(continuous[T])
+	return ok
 }
 
 func (e *evaluator[T]) parameters() int { return e.params.Len() }

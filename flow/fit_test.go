@@ -52,7 +52,7 @@ func TestSameBitsForAnyGOMAXPROCS(t *testing.T) {
 func TestResume(t *testing.T) {
 	x, y := pairs(300, 2, 3, 1)
 	for _, a := range small {
-		o := FitOptions{Epochs: 12, Embedding: MLP{Hidden: []int{8}, Features: 4}}
+		o := FitOptions{Epochs: 12, ValidEvery: 6, Embedding: MLP{Hidden: []int{8}, Features: 4}}
 		want := file(t, trained(t, a, x, y, o))
 		// The run is stopped by its own checkpoint after half of the epochs.
 		var state bytes.Buffer

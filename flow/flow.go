@@ -65,8 +65,9 @@ func (f *Flow) get() *rowScratch {
 	return new(rowScratch)
 }
 
-// Generate sets the rows of dst to g(z_i; y_i). If the target space has fewer
-// free coordinates than x, z has as many columns as there are of those.
+// Generate sets the rows of dst to g(z_i; y_i), NaN where it cannot be
+// computed. If the target space has fewer free coordinates than x, z has as
+// many columns as there are of those.
 func (f *Flow) Generate(dst, z, y *mat.Dense) {
 	rows := f.mustFit("dst", dst, f.dx, y)
 	f.mustFit("z", z, f.du, y)
@@ -88,6 +89,11 @@ func (f *Flow) Generate(dst, z, y *mat.Dense) {
 // generateRows sets the rows lo to hi-1 of dst to the images of the z in s.x.
 func (f *Flow) generateRows(dst *mat.Dense, s *rowScratch, y *mat.Dense, lo, hi int) {
 	f.net.generate(s.x, s.x, f.conditions(s, y, lo, hi), hi-lo)
+	f.toUnits(dst, s, lo, hi)
+}
+
+// toUnits sets the rows lo to hi-1 of dst to the s.x of the network.
+func (f *Flow) toUnits(dst *mat.Dense, s *rowScratch, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		u, row := s.x[(i-lo)*f.du:(i-lo+1)*f.du], dst.RawRowView(i)
 		f.xs.undo(u, u)
@@ -101,7 +107,8 @@ func (f *Flow) generateRows(dst *mat.Dense, s *rowScratch, y *mat.Dense, lo, hi 
 
 // Invert sets the rows of dst to z_i = g⁻¹(x_i; y_i) and logDet[i], unless
 // logDet is nil, to log |det ∂z_i/∂x_i|. Where x_i is outside of the target
-// space or not finite, z_i is NaN and logDet[i] is -Inf.
+// space or not finite, or z_i cannot be computed, z_i is NaN and logDet[i] is
+// -Inf.
 func (f *Flow) Invert(dst *mat.Dense, logDet []float64, x, y *mat.Dense) {
 	rows := f.mustFit("x", x, f.dx, y)
 	f.mustFit("dst", dst, f.du, y)
@@ -152,7 +159,8 @@ func (f *Flow) LogProb(dst []float64, x, y *mat.Dense) {
 }
 
 // Draw fills row i of dst with a draw from q(·|y_i). A nil src is freshly
-// seeded. It returns early with ctx's error.
+// seeded. It returns early with ctx's error, or with one that names a draw
+// that cannot be computed.
 func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) error {
 	rows := f.mustFit("dst", dst, f.dx, y)
 	seed := rng.Seed(src)
@@ -162,6 +170,11 @@ func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) err
 		s.x = resize(s.x, (hi-lo)*f.du)
 		rng.FillNormal(s.x, rng.New(seed, uint64(lo/blockRows)))
 		f.generateRows(dst, s, y, lo, hi)
+		for i := lo; i < hi; i++ {
+			if notFinite(dst.RawRowView(i)) >= 0 {
+				return fmt.Errorf("flow: draw %d cannot be computed: %v", i, dst.RawRowView(i))
+			}
+		}
 		return nil
 	})
 }

@@ -22,6 +22,9 @@ var small = []Architecture{
 	NSF{Transforms: 2, Bins: 5, Width: 12, Autoregressive: true},
 	Coupling{Transforms: 4, Width: 12, Blocks: 1},
 	MDN{Components: 3, Hidden: []int{12}},
+	COT{Width: 16, Steps: 2, EvalSteps: 4, Tolerance: 1e-12},
+	PCPMap{Layers: 3, Width: 12},
+	Matching{Width: 16, Tolerance: 1e-12, Transport: 0.1},
 }
 
 func name(a Architecture) string {

@@ -25,27 +25,29 @@ type FitOptions struct {
 	ValidationRows []int
 
 	// Batch is the number of rows of a step. If it is 0, it will be defaulted
-	// to 200 (MAF, NSF, Coupling, MDN) or the number of training rows if that
-	// is less.
+	// to 200 (MAF, NSF, Coupling, MDN), 64 (COT, PCPMap) or 256 (Matching), or
+	// the number of training rows if that is less.
 	Batch int
 	// Epochs limits the passes through the training rows. If it is 0, it will
 	// be defaulted to 1000.
 	Epochs int
 	// Rate is the learning rate of Adam. If it is 0, it will be defaulted to
-	// 5e-4 (MAF, NSF, Coupling, MDN).
+	// 5e-4 (MAF, NSF, Coupling, MDN) or 5e-3 (COT, PCPMap, Matching).
 	Rate float64
 	// Patience is the number of validations without improvement after which
 	// the rate drops or training ends. If it is 0, it will be defaulted to 20.
 	Patience int
 	// Drops is how often the rate is halved when Patience is at an end, before
 	// training ends. If it is 0, it will be defaulted to none (MAF, NSF,
-	// Coupling, MDN); if it is negative, there are none.
+	// Coupling, MDN) or 3 (COT, PCPMap, Matching); if it is negative, there are
+	// none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it
-	// will be defaulted to those of an epoch.
+	// will be defaulted to those of an epoch, at least 20 for COT and PCPMap.
 	ValidEvery int
 	// Clip is the norm that gradients are cut down to. If it is 0, it will be
-	// defaulted to 5; if it is negative, gradients are taken as they are.
+	// defaulted to 5, but for COT and PCPMap, whose gradients are taken as they
+	// are, as all are if it is negative.
 	Clip float64
 
 	// Transform is the target space: the density has the support of
@@ -127,9 +129,6 @@ func (o FitOptions) withDefaults(t training) FitOptions {
 	if o.Rate == 0 {
 		o.Rate = t.rate
 	}
-	if o.ValidEvery == 0 {
-		o.ValidEvery = t.validEvery
-	}
 	if o.Drops == 0 {
 		o.Drops = t.drops
 	}
@@ -190,6 +189,9 @@ func (o *FitOptions) settings(train, valid int, t training, seed uint64) (*optim
 	}
 	if s.Batch == 0 {
 		s.Batch = min(t.batch, train)
+	}
+	if s.ValidEvery == 0 {
+		s.ValidEvery = max(t.validEvery, (train+s.Batch-1)/s.Batch)
 	}
 	if s.Batch > train {
 		return nil, fmt.Errorf("flow: Batch is %d and there are only %d rows for training", s.Batch, train)

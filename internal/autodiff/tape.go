@@ -56,7 +56,7 @@ type node[T kernel.Float] struct {
 	mask       []T
 	k, small   int
 	idx        []int
-	spec       any // *Spline or *Conv
+	spec       any // *Spline, *Conv or Op
 }
 
 // op is the reverse of an operation: it adds to the gradients of the operands

@@ -1,0 +1,118 @@
+package flow
+
+import (
+	"math"
+	"sync"
+	"unsafe"
+
+	"github.com/go-inverse/inverse/internal/kernel"
+	"github.com/go-inverse/inverse/internal/nn"
+	"github.com/go-inverse/inverse/internal/ode"
+)
+
+// potentialFlow is a trained flow along dx/dt = -∇ₓΦ, from x at t = 0 to z at
+// t = 1.
+type potentialFlow[T kernel.Float] struct {
+	potential
+	steps     int
+	tolerance float64
+	params    []T
+	factors   factors[T]
+	pool      sync.Pool // of *path
+}
+
+func (f *potentialFlow[T]) prepare(p *nn.Params[T]) {
+	f.params = p.Values
+	f.factors.set(&f.potential, f.params, true)
+}
+
+// settings returns those of the integration.
+func (f *potentialFlow[T]) settings() ode.Settings {
+	if f.tolerance == 0 {
+		return ode.Settings{Step: 1 / float64(f.steps)}
+	}
+	tol := f.tolerance
+	if unsafe.Sizeof(T(0)) == 4 {
+		tol = max(tol, 1e-5)
+	}
+	return ode.Settings{RelTol: tol, AbsTol: tol}
+}
+
+// path integrates a block of rows. Its state is x or, if divergence, (x, l)
+// with dl/dt = -tr ∇ₓ²Φ.
+type path[T kernel.Float] struct {
+	flow       *potentialFlow[T]
+	divergence bool
+	offsets    offsets[T]
+	e          evaluation[T]
+	v, state   []T
+	batch      ode.Batch[T]
+}
+
+var _ ode.Field[float32] = (*path[float32])(nil)
+
+func (f *potentialFlow[T]) path(c []T, rows int, divergence bool) *path[T] {
+	p, ok := f.pool.Get().(*path[T])
+	if !ok {
+		p = &path[T]{flow: f}
+	}
+	p.divergence = divergence
+	p.offsets.set(&f.factors, of(f.params, f.b0), c, rows)
+	return p
+}
+
+// Rate is the velocity and, if wanted, minus the divergence of ∇ₓΦ.
+func (p *path[T]) Rate(rate, t, state []T, rows int) {
+	f := &p.flow.factors
+	d, m := f.d, f.m
+	n := len(state) / rows
+	p.e.resize(&f.potential, rows, p.divergence)
+	for i := range rows {
+		copy(p.e.s[i*(d+1):i*(d+1)+d], state[i*n:])
+		p.e.s[i*(d+1)+d] = t[i]
+	}
+	p.v = resize(p.v, rows*m)
+	p.e.gradient(f, &p.offsets, p.v, rows)
+	if p.divergence {
+		p.e.hessian(f, p.v, rows)
+	}
+	for i := range rows {
+		for j, g := range p.e.g[i*(d+1) : i*(d+1)+d] {
+			rate[i*n+j] = -g
+		}
+		if p.divergence {
+			row := i * m
+			rate[i*n+d] = -(kernel.Dot(p.v[row:row+m], f.kappa) + kernel.Dot(p.e.rho[row:row+m], f.w) + f.trace)
+		}
+	}
+}
+
+// Swap exchanges the conditions of two rows.
+func (p *path[T]) Swap(i, j int) { p.offsets.swap(&p.flow.factors, i, j) }
+
+func (f *potentialFlow[T]) invert(_ *workspace[T], z, logDet, x, c []T) {
+	d, rows := f.d, len(logDet)
+	p := f.path(c, rows, true)
+	defer f.pool.Put(p)
+	p.state = resize(p.state, rows*(d+1))
+	for i := range rows {
+		copy(p.state[i*(d+1):i*(d+1)+d], x[i*d:])
+		p.state[i*(d+1)+d] = 0
+	}
+	p.batch.Solve(p, p.state, d+1, 0, 1, f.settings())
+	for i := range rows {
+		copy(z[i*d:(i+1)*d], p.state[i*(d+1):])
+		logDet[i] = p.state[i*(d+1)+d]
+		if logDet[i] != logDet[i] {
+			logDet[i] = T(math.Inf(-1))
+		}
+	}
+}
+
+func (f *potentialFlow[T]) generate(_ *workspace[T], z, c []T) { f.between(z, c, 1, 0) }
+
+func (f *potentialFlow[T]) between(z, c []T, from, to float64) {
+	p := f.path(c, len(z)/f.d, false)
+	defer f.pool.Put(p)
+	p.batch.Solve(p, z, f.d, from, to, f.settings())
+}
