@@ -9,8 +9,8 @@ import (
 
 // Solver is a way to step back in time; a Reverse runs it. The solvers are
 // [EulerMaruyama], [PredictorCorrector], [DDIM], [ProbabilityFlow], [Heun]
-// and [DPMSolver], which follow any score, and [DDRM], [DiffPIR], [DAPS] and
-// [DPSStep], which follow a prior's score and know the likelihood. [Travel]
+// and [DPMSolver], which follow any score, and [DDRM], [DiffPIR], [DAPS],
+// [REDDiff] and [DPSStep], which follow a prior's score and know the likelihood. [Travel]
 // repeats the steps of another.
 //
 // The first two and ProbabilityFlow end at the last noise level. The others
