@@ -32,3 +32,17 @@ func (a *arena[E]) reset() {
 	}
 	a.off = 0
 }
+
+// mark is a state of an arena to go back to.
+type mark struct{ off, full int }
+
+func (a *arena[E]) mark() mark { return mark{a.off, a.full} }
+
+// back takes back what was handed out since m.
+func (a *arena[E]) back(m mark) {
+	if a.full == m.full {
+		a.off = m.off
+	} else {
+		a.off = 0 // the chunk is younger than m
+	}
+}

@@ -34,6 +34,8 @@ type Tape[T kernel.Float] struct {
 	frozenByID    []Var
 	used          []Param
 	add           bool
+	pulled        int  // matrices on record at the last Pullback
+	room          mark // for the gradients of the next one
 }
 
 // node is a matrix and the operation that made it.
@@ -81,6 +83,7 @@ func (t *Tape[T]) Reset(params, grads []T) {
 	clear(t.byID)
 	t.used = t.used[:0]
 	t.frozen = nil
+	t.pulled = 0
 }
 
 // Freeze makes the following calls of Param return constants from another
@@ -209,8 +212,11 @@ func (t *Tape[T]) Backward(v Var, seed T) {
 }
 
 // Pullback computes the vector-Jacobian product of v with cot, the gradient
-// of Σ_i cot[i] v[i] at all parameters and Variables, like Backward.
+// of Σ_i cot[i] v[i] at all parameters and Variables, like Backward. If the
+// parameters are constants it can be called again, for another vector; the
+// gradients of the last call are then overwritten.
 func (t *Tape[T]) Pullback(v Var, cot []T) {
+	t.forgetGradients()
 	if g, _ := t.gradOf(v); g != nil {
 		if len(cot) != len(g) {
 			panic(fmt.Sprintf("autodiff: Pullback of %d elements with %d", len(g), len(cot)))
@@ -218,6 +224,21 @@ func (t *Tape[T]) Pullback(v Var, cot []T) {
 		copy(g, cot)
 	}
 	t.sweep(v)
+}
+
+// forgetGradients makes room for those of another Pullback on the same record.
+func (t *Tape[T]) forgetGradients() {
+	if t.grads != nil {
+		return
+	}
+	if t.pulled != len(t.nodes) {
+		t.pulled, t.room = len(t.nodes), t.floats.mark()
+	} else {
+		t.floats.back(t.room)
+	}
+	for i := range t.nodes {
+		t.nodes[i].grad, t.nodes[i].has = nil, false
+	}
 }
 
 // sweep runs the record backwards from v and clears the gradients of the

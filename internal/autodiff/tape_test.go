@@ -1,6 +1,7 @@
 package autodiff
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -143,5 +144,40 @@ func TestShapesPanic(t *testing.T) {
 			tape.Reset(nil, nil)
 			f(&tape)
 		}()
+	}
+}
+
+// With constant parameters a record can be pulled back many times, without
+// memory for each.
+func TestPullbackAgain(t *testing.T) {
+	params := []float64{.3, -.2, .5, .7, .1, -.4}
+	w := Param{ID: 0, Rows: 2, Cols: 2}
+	b := Param{ID: 1, Offset: 4, Rows: 1, Cols: 2}
+	var tape Tape[float64]
+	record := func() (x, y Var) {
+		tape.Reset(params, nil)
+		x = tape.Variable(3, 2)
+		for i := range tape.Value(x) {
+			tape.Value(x)[i] = math.Sin(float64(i))
+		}
+		h := tape.Linear(x, tape.Param(w), tape.Param(b), kernel.SiLU)
+		return x, tape.Add(tape.Mul(tape.Add(h, x), h), x) // the gradient of h has two parts
+	}
+	cots := [][]float64{{1, 2, 3, 4, 5, 6}, {-1, 0, 2, 0, .5, 1}, {1, 2, 3, 4, 5, 6}}
+	var want [][]float64
+	for _, c := range cots {
+		x, y := record()
+		tape.Pullback(y, c)
+		want = append(want, slices.Clone(tape.Grad(x)))
+	}
+	x, y := record()
+	for i, c := range cots {
+		tape.Pullback(y, c)
+		if !slices.Equal(tape.Grad(x), want[i]) {
+			t.Errorf("pullback %d: %v, want %v", i, tape.Grad(x), want[i])
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { tape.Pullback(y, cots[0]) }); n != 0 {
+		t.Errorf("%g allocations", n)
 	}
 }
