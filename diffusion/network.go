@@ -116,8 +116,7 @@ const features = 16
 //
 // the preconditioning of Karras et al. (2022, section 5), and its score
 // (αD - x_t)/σ². So one network serves every schedule. It works in float32.
-// A product with the Hessian of log p_t is one backward pass; from the second
-// product at the same point on, it needs a forward pass as well.
+// A product with the Hessian of log p_t is one backward pass.
 type Network struct {
 	schedule Schedule
 	arch     Architecture
@@ -185,12 +184,10 @@ func (w *Network) LinearizeScore() inverse.ScoreLinearization { return &networkA
 type networkAt struct {
 	w               *Network
 	tape            autodiff.Tape[float32]
-	x               mat.Dense
 	in, out         autodiff.Var
 	alpha, sigma    float64
 	s               float64 // noise level relative to sd
 	cIn, skip, gain float64
-	swept           bool // whether the tape has been used for a product
 	cot             []float32
 }
 
@@ -221,7 +218,6 @@ func (l *networkAt) forward(x *mat.Dense, differentiable bool) {
 		}
 	}
 	l.out = l.w.forward(&l.tape, l.in, l.tape.Fill(r, 1, float32(math.Log(l.s))))
-	l.swept = false
 }
 
 // emit sets dst to the denoised means, or to the scores (αD - x)/σ².
@@ -243,7 +239,6 @@ func (l *networkAt) emit(dst, x *mat.Dense, score bool) {
 }
 
 func (l *networkAt) Score(dst, x *mat.Dense, t float64) {
-	keep(&l.x, x)
 	l.level(t)
 	l.forward(x, true)
 	l.emit(dst, x, true)
@@ -251,10 +246,6 @@ func (l *networkAt) Score(dst, x *mat.Dense, t float64) {
 
 // VJP sets dst to (gain c_in F'ᵀv - gain² v)/σ².
 func (l *networkAt) VJP(dst, v *mat.Dense) {
-	if l.swept {
-		l.forward(&l.x, true)
-	}
-	l.swept = true
 	r, n := v.Dims()
 	if cap(l.cot) < r*n {
 		l.cot = make([]float32, r*n)
