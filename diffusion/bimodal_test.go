@@ -8,8 +8,10 @@ import (
 
 // The moments of a posterior sampled in several ways with 1000 Euler-Maruyama
 // steps. The reference values come from an independent program with 10⁵ draws
-// (their standard errors: 0.002 of means, 0.0015 of standard deviations). With
-// INVERSE_SLOW=1 as many draws are made here.
+// (their standard errors: 0.002 of means, 0.0015 of standard deviations). As
+// many draws are made here by
+//
+//	INVERSE_SLOW=1 go test ./diffusion -run TestBimodalFigures -v -timeout 1h
 func TestBimodalFigures(t *testing.T) {
 	n, refN := 4000, 100_000
 	if testing.Short() {
@@ -51,21 +53,23 @@ func TestBimodalFigures(t *testing.T) {
 		if testing.Short() && c.name != "exact" && c.name != "DPS until 0.275" {
 			continue
 		}
-		g, err := c.guide()
-		check(t, err)
-		s := &Reverse{Score: sumOf(t, p.score, g), Schedule: p.score.Schedule(), Solver: EulerMaruyama{}, Steps: 1000, Src: src(7)}
-		got := summarize(p.post.Mixture, draw(t, s, n))
-		t.Logf("%-24s mean %.4f std %.4f mass on (-3, -1.5) %.5f W1 %.4f", c.name, got.mean, got.std, got.low, got.w1)
-		// The posteriors are not far from Gaussian: se(std) is near std √(κ-1)/2√n with κ below 5.
-		both := math.Sqrt(1/float64(n) + 1/float64(refN))
-		if d := math.Abs(got.mean - c.want.mean); d > 4*got.std*both+5e-4 {
-			t.Errorf("%s: mean %.4f, want %.4f", c.name, got.mean, c.want.mean)
-		}
-		if d := math.Abs(got.std - c.want.std); d > 4*got.std*both+5e-4 {
-			t.Errorf("%s: standard deviation %.4f, want %.4f", c.name, got.std, c.want.std)
-		}
-		if d := math.Abs(got.low - c.want.low); d > 4*math.Sqrt(math.Max(got.low, 1e-4))*both+5e-5 {
-			t.Errorf("%s: mass on (-3, -1.5) %.5f, want %.5f", c.name, got.low, c.want.low)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			g, err := c.guide()
+			check(t, err)
+			s := &Reverse{Score: sumOf(t, p.score, g), Schedule: p.score.Schedule(), Solver: EulerMaruyama{}, Steps: 1000, Src: src(7)}
+			got := summarize(p.post.Mixture, draw(t, s, n))
+			t.Logf("%-24s mean %.4f std %.4f mass on (-3, -1.5) %.5f W1 %.4f", c.name, got.mean, got.std, got.low, got.w1)
+			// The posteriors are not far from Gaussian: se(std) is near std √(κ-1)/2√n with κ below 5.
+			both := math.Sqrt(1/float64(n) + 1/float64(refN))
+			if d := math.Abs(got.mean - c.want.mean); d > 4*got.std*both+5e-4 {
+				t.Errorf("%s: mean %.4f, want %.4f", c.name, got.mean, c.want.mean)
+			}
+			if d := math.Abs(got.std - c.want.std); d > 4*got.std*both+5e-4 {
+				t.Errorf("%s: standard deviation %.4f, want %.4f", c.name, got.std, c.want.std)
+			}
+			if d := math.Abs(got.low - c.want.low); d > 4*math.Sqrt(math.Max(got.low, 1e-4))*both+5e-5 {
+				t.Errorf("%s: mass on (-3, -1.5) %.5f, want %.5f", c.name, got.low, c.want.low)
+			}
+		})
 	}
 }

@@ -136,7 +136,7 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 				return err
 			}
 			kind.step(s)
-			if row := s.notFinite(); row >= 0 {
+			if row := s.diverged(); row >= 0 {
 				return &DivergedError{s.k + 1, s.steps(), s.t[s.k], i*o.Draws + row, "take more steps, or another twist"}
 			}
 			if math.IsNaN(floats.Sum(s.logw)) || math.IsInf(floats.Max(s.logw), -1) {

@@ -212,6 +212,7 @@ func (g *SplitGibbs) Sample(ctx context.Context, dst *mat.Dense) error {
 		w := newWalk(innerPath(p, o.Inner), dst, from, to, rng.New(seed, uint64(from/size)))
 		prox, z, solver := &proximal{linearGaussian: p.lin}, w.scratch(), &ddim{1, w.scratch(), w.scratch()}
 		w.x.Zero()
+		w.limit = tooLarge * first
 		left, iteration := o.Iterations, 0
 		for rho := first; left > 0; iteration++ {
 			if err := ctx.Err(); err != nil {
@@ -224,8 +225,8 @@ func (g *SplitGibbs) Sample(ctx context.Context, dst *mat.Dense) error {
 			for w.k = 0; w.k < w.steps(); w.k++ {
 				solver.step(w)
 			}
-			if row := w.notFinite(); row >= 0 {
-				return fmt.Errorf("diffusion: SplitGibbs: draw %d is not finite after iteration %d, where ρ = %.3g: check the score near t = %.3g", from+row, iteration+1, rho, t)
+			if row := w.diverged(); row >= 0 {
+				return fmt.Errorf("diffusion: SplitGibbs: draw %d has diverged in iteration %d, where ρ = %.3g: check the score near t = %.3g", from+row, iteration+1, rho, t)
 			}
 			if rho *= o.Decay; rho <= o.RhoMin {
 				rho = o.RhoMin

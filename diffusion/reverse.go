@@ -79,7 +79,8 @@ func (m Moments) at(j int) (mean, variance float64) {
 	return mean, variance
 }
 
-// DivergedError says that a state became infinite or NaN.
+// DivergedError says that a state became infinite or NaN, or 10⁸ times as
+// large as the noise it started from.
 type DivergedError struct {
 	Step, Steps int     // the step, counted from 1
 	Time        float64 // at which it began
@@ -88,7 +89,7 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("diffusion: draw %d is not finite after step %d of %d, which began at t = %.4g: %s", e.Row, e.Step, e.Steps, e.Time, e.Remedy)
+	return fmt.Sprintf("diffusion: draw %d has diverged in step %d of %d, which began at t = %.4g: %s", e.Row, e.Step, e.Steps, e.Time, e.Remedy)
 }
 
 // Dim returns the dimension n of a draw.
@@ -96,8 +97,8 @@ func (r *Reverse) Dim() int { return r.Score.Dim() }
 
 // Sample fills the rows of dst with independent draws. It returns an error if
 // a field is not valid, the error of ctx if that ends, and a *[DivergedError]
-// if a draw is not finite after a step, which happens with guidances that are
-// stiff for the number of steps.
+// if a draw diverges, which happens with guidances that are stiff for the
+// number of steps.
 func (r *Reverse) Sample(ctx context.Context, dst *mat.Dense) error {
 	p, solver, err := r.path()
 	if err != nil {
@@ -122,7 +123,7 @@ func (r *Reverse) Sample(ctx context.Context, dst *mat.Dense) error {
 				return err
 			}
 			step.step(w)
-			if row := w.notFinite(); row >= 0 {
+			if row := w.diverged(); row >= 0 {
 				return &DivergedError{w.k + 1, w.steps(), w.t[w.k], lo + row, solver.remedy()}
 			}
 		}
@@ -241,6 +242,8 @@ type walk struct {
 	x    *mat.Dense // the state, rows of the destination
 	r, k int        // rows, step
 	src  *rng.Source
+
+	limit float64 // of the elements of x
 }
 
 func newWalk(p *path, dst *mat.Dense, lo, hi int, src *rng.Source) *walk {
@@ -254,12 +257,15 @@ func newWalk(p *path, dst *mat.Dense, lo, hi int, src *rng.Source) *walk {
 func (w *walk) start(m Moments) {
 	w.noise(w.x)
 	a, s := w.alpha[0], w.sigma[0]
+	w.limit = s
 	for i := range w.r {
 		for j, z := range w.x.RawRowView(i) {
 			mean, variance := m.at(j)
+			w.limit = max(w.limit, s+a*(math.Abs(mean)+math.Sqrt(variance)))
 			w.x.RawRowView(i)[j] = a*mean + math.Sqrt(a*a*variance+s*s)*z
 		}
 	}
+	w.limit *= tooLarge
 }
 
 // scratch returns a matrix of the shape of the state.
@@ -283,15 +289,17 @@ func (w *walk) denoise(dst, x *mat.Dense, t float64) {
 	tweedie(dst, x, dst, alpha, sigma)
 }
 
-// notFinite returns the first row with an element that is not finite, or -1.
-func (w *walk) notFinite() int {
+// tooLarge is how far a state may be from zero, in units of the start.
+const tooLarge = 1e8
+
+// diverged returns the first row with an element that is not finite or too
+// large, or -1.
+func (w *walk) diverged() int {
 	for i := range w.r {
-		zero := 0.0
 		for _, v := range w.x.RawRowView(i) {
-			zero += v - v
-		}
-		if zero != 0 {
-			return i
+			if !(math.Abs(v) <= w.limit) {
+				return i
+			}
 		}
 	}
 	return -1

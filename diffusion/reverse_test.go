@@ -15,7 +15,9 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/internal/rng"
+	"github.com/go-inverse/inverse/likelihood"
 	"github.com/go-inverse/inverse/prior"
 )
 
@@ -280,8 +282,47 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		step := solver.begin(w)
 		step.step(w)
 		w.k = 3
-		if n := testing.AllocsPerRun(20, func() { step.step(w); w.notFinite() }); n >= 1 {
+		if n := testing.AllocsPerRun(20, func() { step.step(w); w.diverged() }); n >= 1 {
 			t.Errorf("%s: %v allocations a step", name, n)
+		}
+	}
+}
+
+// The same of the samplers for inverse problems.
+func TestRestorationStepDoesNotAllocate(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector empties pools")
+	}
+	p := newMixture25(t, 8, 2, 1)
+	for name, solver := range map[string]Solver{
+		"DDRM": DDRM{Lik: p.lik}, "DiffPIR": DiffPIR{Lik: p.lik}, "DAPS": DAPS{Lik: p.lik}, "REDDiff": REDDiff{Lik: p.lik}, "DPSStep": DPSStep{Lik: p.lik},
+	} {
+		r := &Reverse{Score: p.score, Solver: solver, Steps: 30}
+		path, _, err := r.path()
+		check(t, err)
+		check(t, solver.check(path))
+		w := newWalk(path, mat.NewDense(64, 8, nil), 0, 64, rng.New(1, 0))
+		w.start(r.Start)
+		step := solver.begin(w)
+		step.step(w)
+		if n := testing.AllocsPerRun(20, func() { step.step(w) }); n >= 1 {
+			t.Errorf("%s: %v allocations a step", name, n)
+		}
+	}
+	mmps, err := NewMMPS(p.score, p.lik)
+	check(t, err)
+	tds, err := NewTDS(mmps, p.lik)
+	check(t, err)
+	mcg, err := NewMCGDiff(p.score, p.lik)
+	check(t, err)
+	allocations := func(f runner, steps int) float64 {
+		settings(f).Steps, settings(f).Src, settings(f).Workers = steps, src(1), 1
+		x := mat.NewDense(64, 8, nil)
+		return testing.AllocsPerRun(3, func() { check(t, f.Sample(context.Background(), x)) })
+	}
+	for name, f := range map[string]runner{"TDS": tds, "MCGDiff": mcg} {
+		if few, many := allocations(f, 10), allocations(f, 110); many > few+20 {
+			t.Errorf("%s: %v allocations in 10 steps, %v in 110", name, few, many)
 		}
 	}
 }
@@ -311,7 +352,7 @@ type explosive struct{}
 
 func (explosive) Dim() int { return 2 }
 func (explosive) Score(dst, x *mat.Dense, _ float64) {
-	dst.Scale(1e20, x)
+	dst.Scale(1e6, x)
 }
 
 func TestDivergence(t *testing.T) {
@@ -324,6 +365,29 @@ func TestDivergence(t *testing.T) {
 	if msg := err.Error(); !strings.Contains(msg, "more steps") {
 		t.Errorf("no remedy in %q", msg)
 	}
+}
+
+// DPS where the noise of the data is small: a draw that explodes and comes
+// back as a large number is an error as well.
+func TestDPSDivergence(t *testing.T) {
+	id, err := forward.NewIdentity(2)
+	check(t, err)
+	lik, err := likelihood.NewGaussian(id, []float64{1, 1}, 1e-3)
+	check(t, err)
+	pri, err := prior.NewIsotropicMixture(nil, gaussianMatrix(rand.New(src(1)), 4, 2), []float64{.5}, nil)
+	check(t, err)
+	score, err := Diffuse(pri, NewVP(.1, 20))
+	check(t, err)
+	dps, err := NewDPS(score, lik)
+	check(t, err)
+	r := &Reverse{Score: sumOf(t, score, dps), Schedule: score.Schedule(), Solver: EulerMaruyama{}, Steps: 50, Src: src(1)}
+	var d *DivergedError
+	if err := r.Sample(context.Background(), mat.NewDense(10, 2, nil)); !errors.As(err, &d) {
+		t.Fatalf("error %v", err)
+	}
+	// The remedies help.
+	dps.Weight = 1e-4
+	check(t, r.Sample(context.Background(), mat.NewDense(10, 2, nil)))
 }
 
 func TestReverseErrors(t *testing.T) {
