@@ -59,7 +59,7 @@ func TestFiltersBimodal(t *testing.T) {
 	limits := map[string]float64{"TDS PiGDM": .015, "TDS MMPS": .035, "TDS DPS": .037, "TDS Exact": .035, "MCGDiff": .045}
 	for name, s := range filters(t, p.score, p.lik) {
 		limit, ok := limits[name]
-		if !ok {
+		if !ok || testing.Short() && name == "TDS DPS" { // one filter says little
 			continue
 		}
 		settings(s).Src = src(4)
