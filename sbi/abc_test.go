@@ -50,26 +50,26 @@ func check(t *testing.T, name string, s *sbi.WeightedSample, mean, sd []float64,
 func TestRejectionABC(t *testing.T) {
 	l := newLinear(t)
 	model := l.model(t)
-	table, err := sbi.Simulate(context.Background(), model.Prior, model.Simulator, 40000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+	table, err := sbi.Simulate(context.Background(), model.Prior, model.Simulator, 12000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	y := []float64{0.6, -0.4}
 	scale := []float64{1, 1}
-	s, err := sbi.RejectionABC(table, y, &sbi.ABCOptions{Keep: 500, Scale: scale})
+	s, err := sbi.RejectionABC(table, y, &sbi.ABCOptions{Keep: 300, Scale: scale})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The tolerance is noise of variance ε²/4 for each of two data.
 	mean, sd := l.moments(t, y, math.Sqrt(0.25+s.Epsilon*s.Epsilon/4))
-	check(t, "rejection", s, mean, sd, 500)
-	if s.Simulations != 40000 || math.Abs(s.ESS()-500) > 1e-6 {
+	check(t, "rejection", s, mean, sd, 300)
+	if s.Simulations != 12000 || math.Abs(s.ESS()-300) > 1e-6 {
 		t.Errorf("%d simulations, ESS %g", s.Simulations, s.ESS())
 	}
 
 	// The regression of parameters on data is linear here, and so the
 	// adjusted sample exact at any tolerance.
-	s, err = sbi.RejectionABC(table, y, &sbi.ABCOptions{Keep: 8000, Scale: scale})
+	s, err = sbi.RejectionABC(table, y, &sbi.ABCOptions{Keep: 3000, Scale: scale})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,10 +117,14 @@ func TestSMCABC(t *testing.T) {
 	ctx := context.Background()
 	y := []float64{0.6, -0.4}
 	var first *sbi.WeightedSample
+	particles := 1000
+	if testing.Short() {
+		particles = 300
+	}
 	for _, workers := range []int{1, 3} {
 		populations, last := 0, 0
 		s, err := sbi.SMCABC(ctx, model.Prior, model.Simulator, y, &sbi.SMCABCOptions{
-			Particles: 1000, Epsilon: 0.3, MaxSimulations: 200000, Scale: []float64{1, 1}, Src: rng.New(3, 0), Workers: workers,
+			Particles: particles, Epsilon: 0.3, MaxSimulations: 200000, Scale: []float64{1, 1}, Src: rng.New(3, 0), Workers: workers,
 			Progress: func(p sbi.SMCABCProgress) {
 				if p.Population != populations || p.Simulations <= last {
 					t.Errorf("report %d is %+v", populations, p)

@@ -61,8 +61,8 @@ func fixture(k int) (p, q *mat.Dense) {
 // MLPClassifier and KFold by the benchmark's definition, mean over six seeds.
 func TestC2STAgainstScikitLearn(t *testing.T) {
 	for k, want := range []float64{0.5068, 0.6587, 0.6928, 0.7097} {
-		if testing.Short() && k != 1 {
-			continue
+		if testing.Short() {
+			t.Skip("trains twenty classifiers")
 		}
 		p, q := fixture(k)
 		res, err := C2ST(context.Background(), p, q, &C2STOptions{Src: rng.New(1, uint64(k))})
@@ -128,12 +128,12 @@ func TestC2STIsReproducible(t *testing.T) {
 // for a shift s and samples whose median distance h is that of the sample.
 func TestMMD(t *testing.T) {
 	r := rand.New(rng.New(4, 0))
-	const n = 1500
-	p, q := mat.NewDense(n, 2, nil), mat.NewDense(n-500, 2, nil)
+	const n = 900
+	p, q := mat.NewDense(n, 2, nil), mat.NewDense(n-300, 2, nil)
 	for i := range n {
 		p.SetRow(i, []float64{r.NormFloat64(), r.NormFloat64()})
 	}
-	for i := range n - 500 {
+	for i := range n - 300 {
 		q.SetRow(i, []float64{r.NormFloat64() + 0.7, r.NormFloat64()})
 	}
 	got, err := MMD(p, q)
@@ -144,15 +144,15 @@ func TestMMD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 2 * math.Sqrt(math.Ln2); math.Abs(h-want) > 0.05 { // |x-x'|²/2 is χ² with 2 degrees of freedom
+	if want := 2 * math.Sqrt(math.Ln2); math.Abs(h-want) > 0.08 { // |x-x'|²/2 is χ² with 2 degrees of freedom
 		t.Errorf("median distance %g, want %g", h, want)
 	}
 	want := 2 / (1 + 2/(h*h)) * (1 - math.Exp(-0.49/(2*(h*h+2))))
-	if math.Abs(got-want) > 0.015 {
+	if math.Abs(got-want) > 0.03 {
 		t.Errorf("MMD² %g, want %g", got, want)
 	}
-	same, err := MMD(p.Slice(0, 700, 0, 2).(*mat.Dense), p.Slice(700, n, 0, 2).(*mat.Dense))
-	if err != nil || math.Abs(same) > 0.003 {
+	same, err := MMD(p.Slice(0, 450, 0, 2).(*mat.Dense), p.Slice(450, n, 0, 2).(*mat.Dense))
+	if err != nil || math.Abs(same) > 0.006 {
 		t.Errorf("MMD² of one distribution %g, %v", same, err)
 	}
 }
@@ -164,18 +164,18 @@ func TestSlicedWasserstein(t *testing.T) {
 		t.Errorf("W₂² = %g, want %g", got, want)
 	}
 	r := rand.New(rng.New(5, 0))
-	const n = 3000
+	const n = 1000
 	p, q := mat.NewDense(n, 3, nil), mat.NewDense(n, 3, nil)
 	for i := range n {
 		row := []float64{r.NormFloat64(), r.NormFloat64(), r.NormFloat64()}
 		p.SetRow(i, row)
 		q.SetRow(i, []float64{row[0] + 1, row[1] - 2, row[2]})
 	}
-	got, err := SlicedWasserstein(p, q, 500, rng.New(6, 0))
+	got, err := SlicedWasserstein(p, q, 300, rng.New(6, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := math.Sqrt(5. / 3); math.Abs(got-want) > 0.08 {
+	if want := math.Sqrt(5. / 3); math.Abs(got-want) > 0.1 {
 		t.Errorf("distance %g, want %g", got, want)
 	}
 }
