@@ -157,7 +157,7 @@ func TestSBCQuantity(t *testing.T) {
 		}
 		return lik.LogProb(theta)
 	}}
-	opt := &sbi.SBCOptions{Src: rng.New(2, 1), Names: []string{"a", "b"}}
+	opt := &sbi.SBCOptions{Replications: 100, Draws: 63, Src: rng.New(2, 1), Names: []string{"a", "b"}}
 	res, err := sbi.SBC(context.Background(), l.model(t), ignorant, opt)
 	if err != nil || !res.Pass() {
 		t.Errorf("the prior passes as posterior: %v, %v", res, err)
@@ -311,6 +311,9 @@ func TestSBCOfTasks(t *testing.T) {
 // TestRankNull: of rank tests of uniform ranks 5 % have a p-value below 0.05,
 // and leave the bands.
 func TestRankNull(t *testing.T) {
+	if testing.Short() {
+		t.Skip("300 calibrations")
+	}
 	l := newLinear(t)
 	const repeats = 300
 	var low, out int

@@ -122,6 +122,9 @@ func TestNPESupport(t *testing.T) {
 	// A support without a transform: draws are rejected, and the end of
 	// that is an error and not a loop.
 	for _, half := range []bool{true, false} {
+		if !half && testing.Short() {
+			continue // half a million draws
+		}
 		npe := &sbi.NeuralPosterior{Prior: &island{task.Prior, half}, Flow: npe.Flow}
 		err := npe.Given(make([]float64, 10)).Sample(ctx, draws)
 		if half && (err != nil || mat.Min(draws.ColView(0)) < 0) {
