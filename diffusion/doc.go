@@ -58,6 +58,32 @@
 // chains become longer. [DDRM], [DiffPIR], [DAPS] and [DPSStep] are heuristics
 // for restoring images, and miss this posterior by 0.08 to 0.4.
 //
+// A harder problem is the mixture of 25 components of Cardoso et al. (2024), of
+// which d_y random projections are seen: the mean sliced Wasserstein distances
+// of 2000 draws to the posterior in 8 dimensions, over 20 random problems, with
+// their 95 % intervals, at 100 steps. What counts are the weights of modes far
+// apart.
+//
+//	                 d_y = 1       d_y = 2       d_y = 4
+//	exact draws      0.19 ± 0.05   0.10 ± 0.04   0.04 ± 0.01
+//	exact score      0.28 ± 0.07   0.15 ± 0.06   0.06 ± 0.01
+//	TDS, MMPS        0.40 ± 0.12   0.22 ± 0.13   0.06 ± 0.01   1000 particles
+//	MCGDiff          0.73 ± 0.21   0.36 ± 0.22   0.11 ± 0.02   1000 particles
+//	MMPS             2.75 ± 0.82   1.35 ± 0.81   0.44 ± 0.25
+//	TDS, PiGDM       2.99 ± 1.38   2.30 ± 1.32   1.60 ± 1.07   1000 particles
+//	DPSStep, ζ=0.2   3.09 ± 0.90   2.45 ± 0.94   1.67 ± 0.63
+//	DDRM             4.09 ± 0.74   3.08 ± 1.19   1.38 ± 0.79
+//	PiGDM            4.74 ± 1.70   4.21 ± 1.51   3.69 ± 1.09
+//
+// In 80 dimensions with one datum, where the exact score at 100 steps is at
+// 0.59 ± 0.17 for the steps alone, TDS with MMPS is at 1.04 ± 0.45, MCGDiff at
+// 1.27 ± 0.68, MMPS at 2.13 ± 0.80 and DDRM at 5.86 ± 1.02.
+//
+// So the twist matters: TDS with MMPS is the sampler to take if the posterior
+// may have several modes and the data are few. DPS with the weight of Bayes'
+// rule diverges on some of these problems. The table is that of
+// TestMixture25, which says how to run all of it.
+//
 // # Reproducibility
 //
 // Draws go through all steps in blocks of rows, each with its own random
