@@ -137,3 +137,39 @@ func TestUCI(t *testing.T) {
 		}
 	}
 }
+
+// TestUCICOT trains COT-Flows of two widths three times each and takes the one
+// with the lowest validation NLL, in half a minute a data set:
+//
+//	INVERSE_UCI=1 go test -v -timeout 1h -run TestUCICOT ./flow
+func TestUCICOT(t *testing.T) {
+	if os.Getenv("INVERSE_UCI") == "" {
+		t.Skip("set INVERSE_UCI=1 to run it")
+	}
+	for _, c := range []struct {
+		set  string
+		want float64
+	}{{"concrete", 0.20}, {"energy", -0.79}, {"yacht", -2.91}} {
+		s := uciSplit(t, c.set)
+		best, test := math.Inf(1), 0.0
+		for _, width := range []int{32, 64} {
+			for seed := range uint64(3) {
+				f, err := Fit(context.Background(), COT{Width: width}, s.x, s.y, &FitOptions{
+					ValidationRows: s.valid, Batch: 32, Src: rng.New(seed, 0),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, nll := f.Report(), s.nll(f)
+				t.Logf("%s, width %d, seed %d: valid %.3f, test %.3f, %d steps, %.1f s", c.set, width, seed, r.ValidNLL, nll, r.Steps, r.Elapsed.Seconds())
+				if r.ValidNLL < best {
+					best, test = r.ValidNLL, nll
+				}
+			}
+		}
+		t.Logf("%s: valid %.3f, test %.3f", c.set, best, test)
+		if !(test <= c.want) {
+			t.Errorf("%s: test NLL is %.3f, want at most %.2f", c.set, test, c.want)
+		}
+	}
+}
