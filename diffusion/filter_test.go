@@ -111,6 +111,9 @@ func TestFiltersGaussian(t *testing.T) {
 		if name == "TDS DPS" {
 			continue // 64 particles are far too few for its weights
 		}
+		if testing.Short() && name != "TDS MMPS" && name != "MCGDiff" {
+			continue
+		}
 		f := settings(s)
 		f.Src, f.Steps, f.Start = src(6), 200, Moments{pri.Mean(nil), []float64{.64}}
 		f.Grid = UniformLogSNR

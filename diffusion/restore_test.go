@@ -21,10 +21,10 @@ import (
 // 20,000 draws.
 func TestRestorationBimodal(t *testing.T) {
 	p := newBimodal(t)
-	n := 2000
 	if testing.Short() {
-		n = 256
+		t.Skip("statistics of many draws")
 	}
+	const n = 2000
 	level := func(v float64) float64 { return p.score.Schedule().Time(-2 * math.Log(v)) }
 	none := math.NaN()
 	for _, c := range []struct {
@@ -45,7 +45,7 @@ func TestRestorationBimodal(t *testing.T) {
 		}
 		got := summarize(p.post.Mixture, draw(t, r, n))
 		t.Logf("%-20s %3d steps: mean %.3f std %.4f W1 %.4f", c.name, c.steps, got.mean, got.std, got.w1)
-		se := 1 / math.Sqrt(float64(n))
+		se := 1 / math.Sqrt(n)
 		if d := math.Abs(got.w1 - c.w1); d > 2*got.std*se+.01 {
 			t.Errorf("%s, %d steps: W1 %.4f, want %.4f", c.name, c.steps, got.w1, c.w1)
 		}
@@ -57,7 +57,7 @@ func TestRestorationBimodal(t *testing.T) {
 		g := &SplitGibbs{Score: p.score, Lik: p.lik, RhoMin: rho, Inner: 60, Src: src(4)}
 		got := summarize(p.post.Mixture, draw(t, g, n))
 		t.Logf("SplitGibbs, ρ = %v: std %.4f W1 %.4f (%.3f)", rho, got.std, got.w1, want)
-		if got.w1 > want+.005+2*got.std/math.Sqrt(float64(n)) {
+		if got.w1 > want+.005+2*got.std/math.Sqrt(n) {
 			t.Errorf("SplitGibbs, ρ = %v: W1 %.4f, want about %.3f", rho, got.w1, want)
 		}
 	}
