@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -10,8 +11,11 @@ import (
 	"github.com/go-inverse/inverse/internal/rng"
 )
 
-// mallocs returns the number of allocations in f.
+// mallocs returns the number of allocations in f. Meanwhile there is one
+// processor and no memory is collected, so that pools find what they have.
 func mallocs(f func()) float64 {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()

@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -63,6 +64,12 @@ type network[T kernel.Float] interface {
 // network is no density, its value is that of the base density at z and logDet.
 type density[T kernel.Float] interface {
 	logProb(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var
+}
+
+// drawer is a network with a faster way to draw than generate: it replaces
+// standard normal draws in z by draws of q(x|c), with the help of rnd.
+type drawer[T kernel.Float] interface {
+	draw(w *workspace[T], z, c []T, rnd *rand.Rand)
 }
 
 // initializer is a network with initial values other than those that nn.Params

@@ -3,11 +3,13 @@ package flow
 import (
 	"io"
 	"math"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
 	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/nn"
+	"github.com/go-inverse/inverse/internal/rng"
 )
 
 // engine evaluates a network on blocks of rows, whatever its precision.
@@ -16,6 +18,7 @@ import (
 type engine interface {
 	invert(z, logDet, x, y []float64)
 	generate(x, z, y []float64, rows int)
+	draw(x, y []float64, rows int, src rand.Source)
 	logProb(dst, x, y []float64)
 	// between is that of a continuous network, of which there must be one.
 	between(x, y []float64, rows int, from, to float64)
@@ -122,6 +125,21 @@ func (e *evaluator[T]) generate(x, z, y []float64, rows int) {
 	c := e.context(w, y, rows)
 	w.x = convert(w.x, z)
 	e.net.generate(w, w.x, c)
+	convert(x, w.x)
+}
+
+func (e *evaluator[T]) draw(x, y []float64, rows int, src rand.Source) {
+	rng.FillNormal(x, src)
+	d, ok := e.net.(drawer[T])
+	if !ok {
+		e.generate(x, x, y, rows)
+		return
+	}
+	w := e.get()
+	defer e.pool.Put(w)
+	c := e.context(w, y, rows)
+	w.x = convert(w.x, x)
+	d.draw(w, w.x, c, rand.New(src))
 	convert(x, w.x)
 }
 

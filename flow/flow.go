@@ -81,15 +81,10 @@ func (f *Flow) Generate(dst, z, y *mat.Dense) {
 		for i := lo; i < hi; i++ {
 			copy(s.x[(i-lo)*f.du:], z.RawRowView(i))
 		}
-		f.generateRows(dst, s, y, lo, hi)
+		f.net.generate(s.x, s.x, f.conditions(s, y, lo, hi), hi-lo)
+		f.toUnits(dst, s, lo, hi)
 		return nil
 	})
-}
-
-// generateRows sets the rows lo to hi-1 of dst to the images of the z in s.x.
-func (f *Flow) generateRows(dst *mat.Dense, s *rowScratch, y *mat.Dense, lo, hi int) {
-	f.net.generate(s.x, s.x, f.conditions(s, y, lo, hi), hi-lo)
-	f.toUnits(dst, s, lo, hi)
 }
 
 // toUnits sets the rows lo to hi-1 of dst to the s.x of the network.
@@ -168,8 +163,8 @@ func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) err
 		s := f.get()
 		defer f.pool.Put(s)
 		s.x = resize(s.x, (hi-lo)*f.du)
-		rng.FillNormal(s.x, rng.New(seed, uint64(lo/blockRows)))
-		f.generateRows(dst, s, y, lo, hi)
+		f.net.draw(s.x, f.conditions(s, y, lo, hi), hi-lo, rng.New(seed, uint64(lo/blockRows)))
+		f.toUnits(dst, s, lo, hi)
 		for i := lo; i < hi; i++ {
 			if notFinite(dst.RawRowView(i)) >= 0 {
 				return fmt.Errorf("flow: draw %d cannot be computed: %v", i, dst.RawRowView(i))

@@ -85,15 +85,16 @@ func (p *Posterior) Sample(ctx context.Context, dst *mat.Dense) error {
 }
 
 // Draw fills the rows of dst with independent draws from src, freshly seeded
-// if it is nil, and with NaN if y has elements that are not finite. It makes a
+// if it is nil, and with NaN where Sample would return an error. It makes a
 // Posterior the proposal of [github.com/go-inverse/inverse/sampler.Independence].
 func (p *Posterior) Draw(dst *mat.Dense, src rand.Source) {
-	if p.bad >= 0 {
-		dst.Apply(func(_, _ int, _ float64) float64 { return math.NaN() }, dst)
+	if p.bad < 0 && p.q.Draw(context.Background(), dst, p.y, src) == nil {
 		return
 	}
-	// Without an end of the context there is no error.
-	_ = p.q.Draw(context.Background(), dst, p.y, src)
+	rows, _ := dst.Dims()
+	for i := range rows {
+		fill(dst.RawRowView(i), math.NaN())
+	}
 }
 
 func (p *Posterior) badError() error {

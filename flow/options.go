@@ -58,7 +58,8 @@ type FitOptions struct {
 	// Embedding is a network that makes the condition from y, trained together
 	// with the flow. If it is nil, y itself, standardised, is the condition.
 	Embedding Embedding
-	// Float64 makes the network work in float64, at about half the speed.
+	// Float64 makes the network work in float64 instead of float32, which is
+	// slower and inverts to rounding errors of float64.
 	Float64 bool
 
 	// Src is the source of all randomness. If it is nil, a fresh seed is used.
