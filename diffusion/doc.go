@@ -84,6 +84,9 @@
 // rule diverges on some of these problems. The table is that of
 // TestMixture25, which says how to run all of it.
 //
+// [Distill] trains a network that replaces the many steps of the reverse
+// diffusion of a score by one, or a few, see [Consistency].
+//
 // # Reproducibility
 //
 // Draws go through all steps in blocks of rows, each with its own random

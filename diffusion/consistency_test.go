@@ -1,0 +1,121 @@
+package diffusion
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// One step and four on a mixture in one dimension. With INVERSE_SLOW=1 the
+// bounds are those that an independent program reached, 0.06 and 0.045, and
+// closer ones.
+func TestDistillBimodal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	p := newBimodal(t)
+	o := &DistillOptions{Net: MLP{Hidden: []int{64, 64, 64}}, Src: src(1)}
+	one, four := .03, .03
+	if os.Getenv("INVERSE_SLOW") == "" {
+		o.Steps, one, four = 2000, .25, .25 // an untrained network has 1.2 and 0.7
+	}
+	c, err := Distill(context.Background(), p.score, drawn(p.prior, 20_000, 2), o)
+	check(t, err)
+	for steps, most := range map[int]float64{1: one, 4: four} {
+		c.Steps, c.Src = steps, src(3)
+		got := summarize(p.prior, draw(t, c, 20_000))
+		t.Logf("%d steps: mean %.3f std %.3f W1 %.4f", steps, got.mean, got.std, got.w1)
+		if got.w1 > most {
+			t.Errorf("%d steps: W1 %.4f, want at most %g", steps, got.w1, most)
+		}
+	}
+}
+
+// A step of Heun's method follows the flow of a Gaussian, which is known.
+func TestDistillTeacher(t *testing.T) {
+	p := images(t)
+	l := drawn(p, 4, 1)
+	score, err := Diffuse(p, NewVP(.1, 20))
+	check(t, err)
+	mean := make([]float64, 64)
+	d := &distillation{teacher: score, net: &Network{schedule: score.Schedule(), mean: mean, sd: 1}}
+	w := new(trajectory)
+	keep(&w.x, l)
+	d.heun(w, 1, .99)
+	// Along an eigenvector of the covariance of eigenvalue v, u/√(v + s²) stays:
+	// (v + s²) du/ds = s u.
+	cov := mat.NewSymDense(64, nil)
+	p.CovarianceMatrix(cov)
+	var e mat.EigenSym
+	e.Factorize(cov, true)
+	var vec, from, to mat.Dense
+	e.VectorsTo(&vec)
+	from.Mul(&w.x, &vec)
+	to.Mul(&w.next, &vec)
+	for i, v := range e.Values(nil) {
+		for k := range 4 {
+			want := from.At(k, i) * math.Sqrt((v+.99*.99)/(v+1))
+			if got := to.At(k, i); math.Abs(got-want) > 1e-6*(1+math.Abs(want)) {
+				t.Fatalf("row %d, mode %d: %g, want %g", k, i, got, want)
+			}
+		}
+	}
+}
+
+func TestDistillSameBitsForAnyGOMAXPROCS(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	p := newBimodal(t)
+	var first *mat.Dense
+	for _, procs := range []int{1, 2, 8} {
+		runtime.GOMAXPROCS(procs)
+		c, err := Distill(context.Background(), p.score, drawn(p.prior, 500, 2), &DistillOptions{
+			Net: MLP{Hidden: []int{16}}, Steps: 30, Batch: 100, Src: src(1),
+		})
+		check(t, err)
+		c.Steps, c.Src = 3, src(2)
+		x := draw(t, c, 1500)
+		if first == nil {
+			first = x
+		} else if !mat.Equal(x, first) {
+			t.Errorf("other draws with GOMAXPROCS %d than with 1", procs)
+		}
+	}
+}
+
+func TestDistillErrors(t *testing.T) {
+	p := newBimodal(t)
+	data := drawn(p.prior, 50, 2)
+	ctx := context.Background()
+	for _, c := range []struct {
+		score Score
+		data  *mat.Dense
+		o     DistillOptions
+		want  string
+	}{
+		{nil, data, DistillOptions{}, "score is nil"},
+		{p.score, nil, DistillOptions{}, "data are empty"},
+		{p.score, mat.NewDense(50, 2, nil), DistillOptions{}, "2 columns"},
+		{p.score, mat.NewDense(50, 1, nil), DistillOptions{}, "standard deviation of the data is 0"},
+		{p.score, data, DistillOptions{Levels: 1}, "1 Levels"},
+		{p.score, data, DistillOptions{Min: 3, Max: 2}, "Max = 2"},
+		{p.score, data, DistillOptions{Steps: -1}, "Steps is -1"},
+		{p.score, data, DistillOptions{Batch: 51}, "Batch 51"},
+		{p.score, data, DistillOptions{Rate: math.NaN()}, "Rate NaN"},
+		{p.score, data, DistillOptions{Net: UNet{Side: 4}}, "4×4 pixels"},
+	} {
+		if _, err := Distill(ctx, c.score, c.data, &c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+	}
+	c, err := Distill(ctx, p.score, data, &DistillOptions{Net: MLP{Hidden: []int{4}}, Steps: 2})
+	check(t, err)
+	c.Steps = -1
+	if err := c.Sample(ctx, mat.NewDense(3, 1, nil)); err == nil {
+		t.Error("no error for Steps -1")
+	}
+}
