@@ -91,7 +91,8 @@ const meaning = `What the numbers mean:
 - The particle filters TDS (here with PiGDM for its twist) and MCGDiff weigh
   their particles and so correct what a guidance gets wrong; what is left falls
   with more particles and steps. So does split Gibbs with a smaller ρ.
-- DAPS, DDRM and DiffPIR are made for restoring images. Here they miss.
+- DAPS, DDRM and DiffPIR are made for restoring images. Here they miss. RED-diff
+  seeks one point, and finds it.
 `
 
 // table lists what draws are judged by.

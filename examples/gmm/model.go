@@ -142,6 +142,9 @@ func (p *problem) methods() ([]method, error) {
 	solver("DAPS", diffusion.DAPS{Lik: p.lik}, level(100), level(.1))
 	solver("DDRM", diffusion.DDRM{Lik: p.lik}, 0, 0)
 	solver("DiffPIR", diffusion.DiffPIR{Lik: p.lik}, 0, 0)
+	own("RED-diff, 500 steps", func(o options) (inverse.Sampler, error) {
+		return &diffusion.Reverse{Score: p.score, Solver: diffusion.REDDiff{Lik: p.lik}, Steps: 500, Src: o.src, Progress: o.progress}, nil
+	})
 	return methods, err
 }
 
