@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
@@ -231,5 +232,6 @@ func (r *matchingRun[T]) pair(t *autodiff.Tape[T], x []T, c autodiff.Var) autodi
 	for i, at := range r.times {
 		t.Value(here)[i] = 1 - at
 	}
-	return t.Add(t.Mul(c, here), t.Mul(t.GatherRows(c, to), there))
+	// The tape reads the indices when r may already serve another block.
+	return t.Add(t.Mul(c, here), t.Mul(t.GatherRows(c, slices.Clone(to)), there))
 }
