@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
@@ -232,6 +231,5 @@ func (r *matchingRun[T]) pair(t *autodiff.Tape[T], x []T, c autodiff.Var) autodi
 	for i, at := range r.times {
 		t.Value(here)[i] = 1 - at
 	}
-	// The tape reads the indices when r may already serve another block.
-	return t.Add(t.Mul(c, here), t.Mul(t.GatherRows(c, slices.Clone(to)), there))
+	return t.Add(t.Mul(c, here), t.Mul(t.GatherRows(c, to), there))
 }

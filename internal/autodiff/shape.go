@@ -159,11 +159,13 @@ func (gatherCols[T]) backward(t *Tape[T], y *node[T]) {
 	}
 }
 
-// GatherRows returns the rows idx, which may repeat; the tape keeps idx until
-// the next Reset.
+// GatherRows returns the rows idx, which may repeat; the tape keeps a copy of
+// idx.
 func (t *Tape[T]) GatherRows(a Var, idx []int) Var {
 	_, c := t.Dims(a)
-	v, y := t.record(gatherRows[T]{}, node[T]{a: a, rows: len(idx), cols: c, idx: idx})
+	own := t.ints.take(len(idx))
+	copy(own, idx)
+	v, y := t.record(gatherRows[T]{}, node[T]{a: a, rows: len(idx), cols: c, idx: own})
 	x := t.nodes[a].val
 	for i, from := range idx {
 		copy(y.val[i*c:(i+1)*c], x[from*c:(from+1)*c])
