@@ -112,8 +112,8 @@ func TestMaximizePrecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// About 60 parameters are determined: the standard error of γ is 6 %, and
-	// τ, of which γ is a decreasing function, has less than that.
+	// γ is at most the 133 data, so its relative standard error, and about
+	// that of τ, is no less than 4 %.
 	if math.Abs(got/want-1) > .12 {
 		t.Errorf("τ = %g, the search finds %g", got, want)
 	}
