@@ -17,8 +17,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -36,11 +34,7 @@ import (
 
 const side = 16 // squares along a side
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	show.Exit(run(ctx))
-}
+func main() { show.Main(run) }
 
 // logTheta is the truth: hard ground to the left, soft ground to the right.
 func logTheta(x, y float64) float64 {
@@ -164,11 +158,7 @@ type route struct {
 	trace    []float64 // log θ of one square, one chain
 }
 
-func run(ctx context.Context) error {
-	f, err := show.Parse()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, f *show.Flags) error {
 	const sigma = .01
 	src := rand.NewPCG(f.Seed, 0)
 	y, err := measure(sigma, src)

@@ -16,7 +16,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -36,11 +35,7 @@ var (
 	noise = flag.Float64("noise", 0.01, "standard deviation of the noise, white being 1")
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	show.Exit(run(ctx))
-}
+func main() { show.Main(run) }
 
 // result is what the pictures and the table show.
 type result struct {
@@ -51,11 +46,7 @@ type result struct {
 	dust                  *dusty
 }
 
-func run(ctx context.Context) error {
-	f, err := show.Parse()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, f *show.Flags) error {
 	if !(*blur > 0) || !(*noise > 0) {
 		return fmt.Errorf("-blur is %g and -noise %g, want positive numbers", *blur, *noise)
 	}

@@ -16,25 +16,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
 	"github.com/go-inverse/inverse/examples/internal/show"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	show.Exit(run(ctx))
-}
+func main() { show.Main(run) }
 
-func run(ctx context.Context) error {
-	f, err := show.Parse()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, f *show.Flags) error {
 	n := 40_000
 	if f.Quick {
 		n = 1024

@@ -17,8 +17,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -39,17 +37,9 @@ var pelts = [][2]float64{
 	{52.3, 45.7}, {19.5, 51.1}, {11.2, 29.7}, {7.6, 15.8}, {14.6, 9.7}, {16.2, 10.1}, {24.7, 8.6},
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	show.Exit(run(ctx))
-}
+func main() { show.Main(run) }
 
-func run(ctx context.Context) error {
-	f, err := show.Parse()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, f *show.Flags) error {
 	src := rand.NewPCG(f.Seed, 0)
 	settings := &sampler.Settings{Src: src, Progress: func(p sampler.Progress) {
 		f.Progress("iteration %d of %d, %d divergences", p.Done, p.Total, p.Divergences)

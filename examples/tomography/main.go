@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/signal"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -32,11 +30,7 @@ var (
 	noise  = flag.Float64("noise", 0.01, "standard deviation of the noise, relative to the largest datum")
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	show.Exit(run(ctx))
-}
+func main() { show.Main(run) }
 
 // scan is a tomogram of side×side pixels.
 type scan struct {
@@ -115,11 +109,7 @@ type result struct {
 	draws                *mat.Dense
 }
 
-func run(ctx context.Context) error {
-	f, err := show.Parse()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, f *show.Flags) error {
 	if *angles < 1 || !(*noise > 0) {
 		return fmt.Errorf("-angles is %d and -noise %g, want positive numbers", *angles, *noise)
 	}

@@ -3,10 +3,12 @@
 package show
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 )
@@ -22,9 +24,27 @@ type Flags struct {
 	shown time.Time
 }
 
-// Parse registers the common flags with the default output folder "out",
-// parses the command line and makes the folder.
-func Parse() (*Flags, error) {
+// Main is the main function of an example. It parses the command line, makes
+// the output folder and calls run, whose context ends with an interrupt. An
+// error goes to stderr, and ends the program with status 1. An example's own
+// flags are registered before.
+func Main(run func(ctx context.Context, f *Flags) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	f, err := parse()
+	if err == nil {
+		err = run(ctx, f)
+		f.Done()
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+":", err)
+		os.Exit(1)
+	}
+}
+
+// parse registers the common flags, parses the command line and makes the
+// output folder.
+func parse() (*Flags, error) {
 	f := &Flags{start: time.Now()}
 	flag.StringVar(&f.Out, "out", "out", "`folder` for the pictures")
 	flag.Uint64Var(&f.Seed, "seed", 1, "seed of all random numbers")
@@ -35,14 +55,6 @@ func Parse() (*Flags, error) {
 		return nil, fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
 	return f, os.MkdirAll(f.Out, 0o755)
-}
-
-// Exit ends the program with err on stderr and status 1, if err is not nil.
-func Exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+":", err)
-		os.Exit(1)
-	}
 }
 
 // Progress writes a line to stderr, at most five times a second and not in
@@ -60,6 +72,7 @@ func (f *Flags) Progress(format string, args ...any) {
 func (f *Flags) Done() {
 	if !f.shown.IsZero() {
 		fmt.Fprint(os.Stderr, "\r\033[K")
+		f.shown = time.Time{}
 	}
 }
 
