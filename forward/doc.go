@@ -43,6 +43,18 @@
 //	inv, err := forward.CGLS(ctx, blur, y, &forward.IterOptions{Noise: sigma * math.Sqrt(m)})
 //	fmt.Println(inv.Stop, inv.Param, inv.Residual)
 //
+// # Is a reconstruction stable?
+//
+// [Stability] puts any maps from data to estimates, a trained network for one,
+// to the tests of Antun et al. (2020), next to [Regularized] ones: the worst
+// perturbations of the data, noise, details, more data. [WorstCase] and
+// [LocalLipschitz] are its parts.
+//
+//	report, err := forward.Stability(ctx, blur, x, []forward.Reconstruction{{Name: "network", Map: net}, ...}, nil)
+//	fmt.Println(report)
+//
+// # Test problems
+//
 // [Deriv2], [Shaw], [Phillips], [Gravity], [Baart] and [Foxgood] are problems
 // to try methods on.
 //
