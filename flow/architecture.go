@@ -14,8 +14,8 @@ import (
 )
 
 // Architecture is a family of conditional densities that [Fit] can train:
-// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap] or [Matching]. It is a
-// struct of options; the zero value of each has the defaults.
+// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion].
+// It is a struct of options; the zero value of each has the defaults.
 type Architecture interface {
 	// kind returns the name of the architecture in files.
 	kind() string
@@ -34,7 +34,7 @@ type Architecture interface {
 // training are defaults of FitOptions.
 type training struct {
 	batch, validEvery, patience, drops int // validEvery is at least an epoch
-	rate, clip                         float64
+	rate, clip, ema                    float64
 }
 
 // estimation are the defaults of density estimators in simulation-based
@@ -86,13 +86,14 @@ type projector[T kernel.Float] interface {
 
 // architectures has a decoder for each kind of architecture.
 var architectures = map[string]func(options json.RawMessage) (Architecture, error){
-	MAF{}.kind():      decodeAs[MAF],
-	NSF{}.kind():      decodeAs[NSF],
-	Coupling{}.kind(): decodeAs[Coupling],
-	MDN{}.kind():      decodeAs[MDN],
-	COT{}.kind():      decodeAs[COT],
-	PCPMap{}.kind():   decodeAs[PCPMap],
-	Matching{}.kind(): decodeAs[Matching],
+	MAF{}.kind():       decodeAs[MAF],
+	NSF{}.kind():       decodeAs[NSF],
+	Coupling{}.kind():  decodeAs[Coupling],
+	MDN{}.kind():       decodeAs[MDN],
+	COT{}.kind():       decodeAs[COT],
+	PCPMap{}.kind():    decodeAs[PCPMap],
+	Matching{}.kind():  decodeAs[Matching],
+	Diffusion{}.kind(): decodeAs[Diffusion],
 }
 
 func decodeAs[A Architecture](options json.RawMessage) (Architecture, error) {

@@ -11,7 +11,8 @@
 // couplings ([Coupling]) and mixture density networks ([MDN]); and those of
 // optimal transport, continuous flows along straight paths ([COT], OT-Flow and
 // COT-Flow), gradients of convex potentials ([PCPMap]), and continuous flows
-// trained by flow matching ([Matching]). [Fit] trains most of them by maximum
+// trained by flow matching ([Matching]) or denoising score matching
+// ([Diffusion]). [Fit] trains most of them by maximum
 // likelihood, in the direction from x to z,
 //
 //	log q(x|y) = log N(g⁻¹(x; y); 0, I) + log |det ∂g⁻¹/∂x|

@@ -174,7 +174,7 @@ func (e *evaluator[T]) between(x, y []float64, rows int, from, to float64) {
 	defer e.pool.Put(w)
 	c := e.context(w, y, rows)
 	w.x = convert(w.x, x)
-	e.net.(continuous[T]).between(w.x, c, from, to)
+	e.net.(continuous[T]).between(w, w.x, c, from, to)
 	convert(x, w.x)
 }
 

@@ -59,7 +59,12 @@ func Fit(ctx context.Context, a Architecture, x, y *mat.Dense, options *FitOptio
 	if err != nil {
 		return nil, err
 	}
-	if err := f.scale(u, y, run.train); err != nil {
+	if err := run.checkObjective(n); err != nil {
+		return nil, err
+	}
+	if o.Start != nil {
+		f.xs, f.ys, f.logScale = o.Start.xs, o.Start.ys, o.Start.logScale
+	} else if err := f.scale(u, y, run.train); err != nil {
 		return nil, err
 	}
 	if o.Float64 {
@@ -204,13 +209,16 @@ func fit[T kernel.Float](ctx context.Context, r *run, u, y *mat.Dense) error {
 	if i, ok := net.(initializer[T]); ok {
 		i.initialize(p)
 	}
+	if start := r.options.Start; start != nil {
+		copy(p.Values, start.net.(*evaluator[T]).params.Values)
+	}
 	xs := standardized[T](u, f.xs)
 	var ys []T
 	if f.dy > 0 {
 		ys = standardized[T](y, f.ys)
 	}
+	objective := newObjective(r, net, xs)
 	loss := func(t *autodiff.Tape[T], b *optim.Block) autodiff.Var {
-		x := t.InputRows(xs, f.du, b.Rows)
 		var c autodiff.Var
 		if f.dy > 0 {
 			c = t.InputRows(ys, f.dy, b.Rows)
@@ -218,7 +226,7 @@ func fit[T kernel.Float](ctx context.Context, r *run, u, y *mat.Dense) error {
 		if embed != nil {
 			c = embed.encode(t, c)
 		}
-		return net.loss(t, b, x, c)
+		return objective(t, b, c)
 	}
 	s, err := r.options.settings(len(r.train), len(r.valid), f.arch.training(), r.seed)
 	if err != nil {

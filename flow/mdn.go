@@ -111,6 +111,12 @@ func (m *mdn[T]) mixture(t *autodiff.Tape[T], c autodiff.Var, rows int) (logWeig
 func (m *mdn[T]) logProb(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 	rows, _ := t.Dims(x)
 	logWeight, mean, diagonal, below := m.mixture(t, c, rows)
+	return m.density(t, x, logWeight, mean, diagonal, below)
+}
+
+// density records log q(x|c) for the parameters that mixture has returned.
+func (m *mdn[T]) density(t *autodiff.Tape[T], x, logWeight, mean, diagonal, below autodiff.Var) autodiff.Var {
+	rows, _ := t.Dims(x)
 	r := t.Sub(mean, x) // the sign of e does not matter
 	e := t.Mul(diagonal, r)
 	if m.d > 1 {

@@ -25,30 +25,46 @@ type FitOptions struct {
 	ValidationRows []int
 
 	// Batch is the number of rows of a step. If it is 0, it will be defaulted
-	// to 200 (MAF, NSF, Coupling, MDN), 64 (COT, PCPMap) or 256 (Matching), or
-	// the number of training rows if that is less.
+	// to 200 (MAF, NSF, Coupling, MDN), 64 (COT, PCPMap) or 256 (Matching,
+	// Diffusion), or the number of training rows if that is less.
 	Batch int
 	// Epochs limits the passes through the training rows. If it is 0, it will
 	// be defaulted to 1000.
 	Epochs int
 	// Rate is the learning rate of Adam. If it is 0, it will be defaulted to
-	// 5e-4 (MAF, NSF, Coupling, MDN) or 5e-3 (COT, PCPMap, Matching).
+	// 5e-4 (MAF, NSF, Coupling, MDN), 1e-3 (Diffusion) or 5e-3 (COT, PCPMap,
+	// Matching).
 	Rate float64
 	// Patience is the number of validations without improvement after which
 	// the rate drops or training ends. If it is 0, it will be defaulted to 20.
 	Patience int
 	// Drops is how often the rate is halved when Patience is at an end, before
 	// training ends. If it is 0, it will be defaulted to none (MAF, NSF,
-	// Coupling, MDN) or 3 (COT, PCPMap, Matching); if it is negative, there are
-	// none.
+	// Coupling, MDN), 2 (Diffusion) or 3 (COT, PCPMap, Matching); if it is
+	// negative, there are none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it
-	// will be defaulted to those of an epoch, at least 20 for COT and PCPMap.
+	// will be defaulted to those of an epoch, at least 20 for COT and PCPMap and
+	// 100 for Diffusion.
 	ValidEvery int
 	// Clip is the norm that gradients are cut down to. If it is 0, it will be
 	// defaulted to 5, but for COT and PCPMap, whose gradients are taken as they
 	// are, as all are if it is negative.
 	Clip float64
+	// EMA is the decay of an exponential average of the weights, which is
+	// validated and is the result. If it is 0, it will be defaulted to 0.999
+	// (Diffusion) or none; if it is negative, there is none.
+	EMA float64
+
+	// Weights are those of the rows in the mean that is the loss; only their
+	// ratios matter. If it is nil, they are equal.
+	Weights []float64
+	// Proposal, if not nil, says that the rows of x have not been drawn from
+	// the distribution that the result is to have for a prior.
+	Proposal *Proposal
+	// Start, if not nil, is a flow of the same architecture and dimensions
+	// whose weights and standardisation training begins with.
+	Start *Flow
 
 	// Transform is the target space: the density has the support of
 	// Transform, and the network works in its unconstrained coordinates, so
@@ -136,7 +152,10 @@ func (o FitOptions) withDefaults(t training) FitOptions {
 	if o.Clip == 0 {
 		o.Clip = t.clip
 	}
-	o.Drops, o.Clip = max(o.Drops, 0), max(o.Clip, 0)
+	if o.EMA == 0 {
+		o.EMA = t.ema
+	}
+	o.Drops, o.Clip, o.EMA = max(o.Drops, 0), max(o.Clip, 0), max(o.EMA, 0)
 	return o
 }
 
@@ -181,6 +200,7 @@ func (o *FitOptions) settings(train, valid int, t training, seed uint64) (*optim
 		Epochs:          o.Epochs,
 		Adam:            optim.Adam{Rate: o.Rate},
 		Clip:            o.Clip,
+		EMA:             o.EMA,
 		ValidEvery:      o.ValidEvery,
 		Patience:        o.Patience,
 		Drops:           o.Drops,

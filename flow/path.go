@@ -16,7 +16,7 @@ import (
 type continuous[T kernel.Float] interface {
 	// between replaces z by its place at time to if it is there at time from;
 	// z ~ N(0, I) is at time 1, x at time 0.
-	between(z, c []T, from, to float64)
+	between(w *workspace[T], z, c []T, from, to float64)
 }
 
 // Paths returns where particles are on their way from z_i to g(z_i; y_i), at
@@ -25,13 +25,13 @@ type continuous[T kernel.Float] interface {
 // for each of z, or a single one, or is nil without conditions.
 //
 // The error says that steps is not positive or that the architecture is not a
-// continuous one, [COT] or [Matching].
+// continuous one, [COT], [Matching] or [Diffusion].
 func Paths(f *Flow, z, y *mat.Dense, steps int) ([]*mat.Dense, error) {
 	if steps < 1 {
 		return nil, fmt.Errorf("flow: Paths: steps is %d, want at least 1", steps)
 	}
 	if !f.net.continuous() {
-		return nil, fmt.Errorf("flow: Paths: %T has no paths, want COT or Matching", f.arch)
+		return nil, fmt.Errorf("flow: Paths: %T has no paths, want COT, Matching or Diffusion", f.arch)
 	}
 	rows := f.mustFit("z", z, f.du, y)
 	at := make([]*mat.Dense, steps+1)

@@ -109,9 +109,9 @@ func (f *potentialFlow[T]) invert(_ *workspace[T], z, logDet, x, c []T) {
 	}
 }
 
-func (f *potentialFlow[T]) generate(_ *workspace[T], z, c []T) { f.between(z, c, 1, 0) }
+func (f *potentialFlow[T]) generate(w *workspace[T], z, c []T) { f.between(w, z, c, 1, 0) }
 
-func (f *potentialFlow[T]) between(z, c []T, from, to float64) {
+func (f *potentialFlow[T]) between(_ *workspace[T], z, c []T, from, to float64) {
 	p := f.path(c, len(z)/f.d, false)
 	defer f.pool.Put(p)
 	p.batch.Solve(p, z, f.d, from, to, f.settings())
