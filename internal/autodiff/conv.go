@@ -47,6 +47,10 @@ func (t *Tape[T]) Conv(c *Conv, x, w, b Var, act kernel.Activation) Var {
 	if y.needs && !act.FromOutput() {
 		y.aux = t.floats.take(len(y.val))
 	}
+	if c.winograd() {
+		t.winogradForward(c, y, ep.Bias)
+		return v
+	}
 	if c.slides() {
 		t.slide(c, y, ep.Bias)
 		return v
@@ -73,9 +77,12 @@ func (conv[T]) backward(t *Tape[T], y *node[T]) {
 	oh, ow := c.OutDims()
 	z := y.grad
 	kernel.MulDerivative(y.act, z, z, y.aux)
-	if c.slides() {
+	switch {
+	case c.winograd():
+		t.winogradBack(c, y)
+	case c.slides():
 		t.slideBack(c, y)
-	} else {
+	default:
 		t.unfoldBack(c, y)
 	}
 	if g := t.addTo(y.c); g != nil {

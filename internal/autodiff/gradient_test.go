@@ -111,6 +111,7 @@ func TestGradients(t *testing.T) {
 	sp := &Spline{Bins: 4, Bound: 3, MinWidth: 1e-3, MinHeight: 1e-3, MinSlope: 1e-3}
 	img := &Conv{H: 5, W: 4, In: 2, Out: 3, KH: 3, KW: 3, Stride: 1}
 	wide := &Conv{H: 3, W: 7, In: 2, Out: 3, KH: 3, KW: 5, Stride: 1}
+	tiles := &Conv{H: 5, W: 9, In: 8, Out: 8, KH: 3, KW: 3, Stride: 1}
 	strided := &Conv{H: 5, W: 4, In: 2, Out: 3, KH: 3, KW: 3, Stride: 2}
 	point := &Conv{H: 2, W: 2, In: 2, Out: 3, KH: 1, KW: 1, Stride: 1}
 	seq := &Conv{H: 1, W: 7, In: 2, Out: 2, KH: 1, KW: 5, Stride: 1}
@@ -168,6 +169,7 @@ func TestGradients(t *testing.T) {
 		{name: "Solve", in: [][2]int{{2, 9}, {2, 3}}, f: func(t *T, in []Var) Var { return t.Solve(pd(t, in[0], 3), in[1]) }},
 		{name: "Conv", in: [][2]int{{3, 40}, {3, 18}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(img, in[0], in[1], in[2], kernel.SiLU) }},
 		{name: "Conv by windows", in: [][2]int{{3, 42}, {3, 30}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(wide, in[0], in[1], in[2], kernel.GELU) }},
+		{name: "Conv by tiles", in: [][2]int{{2, 360}, {8, 72}, {1, 8}}, f: func(t *T, in []Var) Var { return t.Conv(tiles, in[0], in[1], in[2], kernel.SiLU) }},
 		{name: "Conv stride 2", in: [][2]int{{2, 40}, {3, 18}}, f: func(t *T, in []Var) Var { return t.Conv(strided, in[0], in[1], 0, kernel.Tanh) }},
 		{name: "Conv 1×1", in: [][2]int{{2, 8}, {3, 2}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(point, in[0], in[1], in[2], kernel.Identity) }},
 		{name: "Conv sequence", in: [][2]int{{2, 14}, {2, 10}, {1, 2}}, f: func(t *T, in []Var) Var { return t.Conv(seq, in[0], in[1], in[2], kernel.GELU) }},

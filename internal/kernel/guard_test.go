@@ -80,6 +80,11 @@ func testStaysInside[T Float](t *testing.T) {
 			Adam(x, y, z, z, AdamStep{Step: 1, Rate: 0.1, Beta1: 0.9, Beta2: 0.9, Eps: 1})
 			Sum(x)
 			Dot(x, y)
+			for tr := WinogradInput; tr <= WinogradKernelBack; tr++ {
+				out, in := len(winogradMatrices[tr]), len(winogradMatrices[tr][0])
+				Winograd(tr, 1, n, part(c, out*out*n), Grid{0, out * n, n}, part(a, in*in*n), Grid{0, in * n, n}, nil)
+			}
+			Transpose(n, most, part(c, n*most), n, part(a, n*most), most)
 			for m := 1; m <= most; m += 23 {
 				x, y := part(a, m*n), part(b, m*n)
 				LogSumExpRows(part(c, m), m, n, x, n)

@@ -21,5 +21,11 @@ func expRowsSIMD[T Float](dst []T, ldd int, top, sum, x []T, ldx, n int) bool { 
 
 func adamSIMD[T Float](p, m, v, g []T, c *adamCoefficients[T]) bool { return false }
 
+func transposeSIMD[T Float](dst []T, ldd int, src []T, lds, rows, cols int) bool { return false }
+
+func winogradSIMD[T Float](t WinogradTransform, tiles, channels int, dst []T, dg Grid, src []T, sg Grid, bias []T) bool {
+	return false
+}
+
 // ForEachPath calls f with the name of the only set of instructions.
 func ForEachPath(f func(name string)) { f("go") }

@@ -18,6 +18,7 @@ var (
 	best                         = detect()
 	gemm32, gemm64               *gemmSet
 	reduce32, reduce64           *reduceSet
+	winograd32, winograd64       *winogradSet
 	elementwise32, elementwise64 *[numOps]func(dst, a, b, s *byte, n int)
 )
 
@@ -59,14 +60,17 @@ func use(p path) {
 	case portable:
 		gemm32, gemm64 = nil, nil
 		reduce32, reduce64 = nil, nil
+		winograd32, winograd64 = nil, nil
 		elementwise32, elementwise64 = nil, nil
 	case avx2Path:
 		gemm32, gemm64 = &gemmF32AVX2, &gemmF64AVX2
 		reduce32, reduce64 = &reduceF32AVX2, &reduceF64AVX2
+		winograd32, winograd64 = &winogradF32AVX2, &winogradF64AVX2
 		elementwise32, elementwise64 = &elementwiseF32AVX2, &elementwiseF64AVX2
 	case avx512Path:
 		gemm32, gemm64 = &gemmF32AVX512, &gemmF64AVX512
 		reduce32, reduce64 = &reduceF32AVX512, &reduceF64AVX512
+		winograd32, winograd64 = &winogradF32AVX512, &winogradF64AVX512
 		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}
 }

@@ -52,6 +52,18 @@ var reduceF32AVX2 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX2, colSums2F32AVX2, colSums3F32AVX2, colSums4F32AVX2},
 }
 
+var winogradF32AVX2 = winogradSet{
+	lanes: 8,
+	transforms: [...]func(dst, src, bias, scratch *byte, dt, dl, dp, st, sl, sp, tiles, channels int){
+		WinogradInput:      winogradInputF32AVX2,
+		WinogradOutput:     winogradOutputF32AVX2,
+		WinogradKernel:     winogradKernelF32AVX2,
+		WinogradInputBack:  winogradInputBackF32AVX2,
+		WinogradOutputBack: winogradOutputBackF32AVX2,
+		WinogradKernelBack: winogradKernelBackF32AVX2,
+	},
+}
+
 var gemmF64AVX2 = gemmSet{
 	lanes: 4,
 	tiles: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
@@ -98,6 +110,18 @@ var reduceF64AVX2 = reduceSet{
 	lanes: 4,
 	dot:   dotF64AVX2, sum: sumF64AVX2, softmax: softmaxF64AVX2, adam: adamF64AVX2,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX2, colSums2F64AVX2, colSums3F64AVX2, colSums4F64AVX2},
+}
+
+var winogradF64AVX2 = winogradSet{
+	lanes: 4,
+	transforms: [...]func(dst, src, bias, scratch *byte, dt, dl, dp, st, sl, sp, tiles, channels int){
+		WinogradInput:      winogradInputF64AVX2,
+		WinogradOutput:     winogradOutputF64AVX2,
+		WinogradKernel:     winogradKernelF64AVX2,
+		WinogradInputBack:  winogradInputBackF64AVX2,
+		WinogradOutputBack: winogradOutputBackF64AVX2,
+		WinogradKernelBack: winogradKernelBackF64AVX2,
+	},
 }
 
 var gemmF32AVX512 = gemmSet{
@@ -148,6 +172,18 @@ var reduceF32AVX512 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX512, colSums2F32AVX512, colSums3F32AVX512, colSums4F32AVX512},
 }
 
+var winogradF32AVX512 = winogradSet{
+	lanes: 16,
+	transforms: [...]func(dst, src, bias, scratch *byte, dt, dl, dp, st, sl, sp, tiles, channels int){
+		WinogradInput:      winogradInputF32AVX512,
+		WinogradOutput:     winogradOutputF32AVX512,
+		WinogradKernel:     winogradKernelF32AVX512,
+		WinogradInputBack:  winogradInputBackF32AVX512,
+		WinogradOutputBack: winogradOutputBackF32AVX512,
+		WinogradKernelBack: winogradKernelBackF32AVX512,
+	},
+}
+
 var gemmF64AVX512 = gemmSet{
 	lanes: 8,
 	tiles: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
@@ -194,4 +230,16 @@ var reduceF64AVX512 = reduceSet{
 	lanes: 8,
 	dot:   dotF64AVX512, sum: sumF64AVX512, softmax: softmaxF64AVX512, adam: adamF64AVX512,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX512, colSums2F64AVX512, colSums3F64AVX512, colSums4F64AVX512},
+}
+
+var winogradF64AVX512 = winogradSet{
+	lanes: 8,
+	transforms: [...]func(dst, src, bias, scratch *byte, dt, dl, dp, st, sl, sp, tiles, channels int){
+		WinogradInput:      winogradInputF64AVX512,
+		WinogradOutput:     winogradOutputF64AVX512,
+		WinogradKernel:     winogradKernelF64AVX512,
+		WinogradInputBack:  winogradInputBackF64AVX512,
+		WinogradOutputBack: winogradOutputBackF64AVX512,
+		WinogradKernelBack: winogradKernelBackF64AVX512,
+	},
 }
