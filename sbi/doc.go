@@ -22,6 +22,10 @@
 //	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}})
 //	post := npe.Given(y)                     // a Sampler with LogProb; draws stay in the prior's support
 //
+// [Regression] learns a point estimate directly, the map from data to
+// parameters that is not a posterior: to see what it does to noise, hand it to
+// forward.Stability.
+//
 // [TSNPE] spends its simulations, round after round, near one observation.
 //
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
@@ -36,7 +40,7 @@
 //
 // [ExpectedCoverage] and [TARP] rank other quantities in the same way, and
 // [LC2ST] is a test for the data at hand. [Misspecification] asks whether the
-// model can produce the data at all, [PosteriorPredictive] whether the posterior
-// explains them. [C2ST], [MMD] and [SlicedWasserstein] compare draws with those
-// of a reference.
+// model can produce the data at all, [NewDomain] asks it once for many data, and
+// [PosteriorPredictive] whether the posterior explains them. [C2ST], [MMD] and
+// [SlicedWasserstein] compare draws with those of a reference.
 package sbi
