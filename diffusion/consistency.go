@@ -102,8 +102,6 @@ func Distill(ctx context.Context, score Score, data *mat.Dense, opt *DistillOpti
 	if err != nil {
 		return nil, fmt.Errorf("diffusion: Distill: %w", err)
 	}
-	// Neighbouring levels are compared, so F is to be smooth in the level.
-	w.fourier = nn.NewFourier[float32](features, 0.5, 4)
 	d := &distillation{
 		teacher: score, net: w, data: data, levels: make([]float64, o.Levels),
 		target: append([]float32(nil), params.Values...), huber: 0.03 * math.Sqrt(float64(n)),

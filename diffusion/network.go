@@ -68,6 +68,7 @@ func (p perceptron) Forward(t *autodiff.Tape[float32], x, features autodiff.Var)
 type UNet struct {
 	Side     int
 	Channels int   // of the images, 1 if 0
+	Patch    int   // side of the squares of pixels that are one pixel to the network, 1 if 0
 	Width    int   // channels at the full resolution, 32 if 0
 	Mult     []int // channels at each resolution, each of half the side, as multiples of Width; {1, 2} if nil
 	Blocks   int   // residual blocks at each resolution, 1 if 0
@@ -78,6 +79,9 @@ func (UNet) kind() string { return "unet" }
 func (u UNet) resolve(n int) (Architecture, error) {
 	if u.Channels == 0 {
 		u.Channels = 1
+	}
+	if u.Patch == 0 {
+		u.Patch = 1
 	}
 	if u.Width == 0 {
 		u.Width = 32
@@ -91,6 +95,9 @@ func (u UNet) resolve(n int) (Architecture, error) {
 	if u.Side < 1 || u.Side > maxWidth || u.Channels < 1 || u.Channels > maxWidth || u.Side*u.Side*u.Channels != n {
 		return nil, fmt.Errorf("diffusion: UNet: %d×%d pixels of %d channels are not the %d columns of the data", u.Side, u.Side, u.Channels, n)
 	}
+	if u.Patch < 1 || u.Side%u.Patch != 0 {
+		return nil, fmt.Errorf("diffusion: UNet: Patch is %d, want a divisor of Side = %d", u.Patch, u.Side)
+	}
 	if u.Width < 8 || u.Width%8 != 0 || u.Width > maxWidth || u.Blocks < 1 || u.Blocks > 64 || len(u.Mult) > 16 {
 		return nil, fmt.Errorf("diffusion: UNet: Width is %d, Blocks %d, want a multiple of 8 and at least 1", u.Width, u.Blocks)
 	}
@@ -103,7 +110,7 @@ func (u UNet) resolve(n int) (Architecture, error) {
 }
 
 func (u UNet) build(p *nn.Params[float32], _ int) forwarder {
-	return nn.NewUNet(p, "net", &nn.UNetOptions{H: u.Side, W: u.Side, In: u.Channels, Width: u.Width, Mult: u.Mult, Blocks: u.Blocks, Context: features})
+	return nn.NewUNet(p, "net", &nn.UNetOptions{H: u.Side, W: u.Side, In: u.Channels, Patch: u.Patch, Width: u.Width, Mult: u.Mult, Blocks: u.Blocks, Context: features})
 }
 
 // features is the number of features of the noise level.
@@ -131,7 +138,7 @@ type Network struct {
 var _ Score = (*Network)(nil)
 
 func newNetwork(a Architecture, s Schedule, p *nn.Params[float32], mean []float64, sd float64) (*Network, error) {
-	w := &Network{schedule: s, arch: a, mean: mean, sd: sd, params: p, fourier: nn.NewFourier[float32](features, 0.5, 32)}
+	w := &Network{schedule: s, arch: a, mean: mean, sd: sd, params: p, fourier: nn.NewFourier[float32](features, 0.5, 4)}
 	w.net = a.build(p, len(mean))
 	return w, p.Err()
 }

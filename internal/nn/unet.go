@@ -11,6 +11,7 @@ import (
 type UNetOptions struct {
 	H, W    int   // of the images
 	In, Out int   // channels, In if Out is 0
+	Patch   int   // side of the squares of pixels that are one pixel to the network, 1 if 0
 	Width   int   // channels at the full resolution, 32 if 0
 	Mult    []int // channels at each resolution as multiples of Width, {1, 2} if nil; each halves the sides
 	Blocks  int   // residual blocks at each resolution, 1 if 0
@@ -21,7 +22,9 @@ type UNetOptions struct {
 
 // UNet is a convolutional network with skip connections across resolutions
 // (Ronneberger et al. 2015; Ho et al. 2020), conditioned on a vector, in a
-// diffusion model the features of the time. A residual block is
+// diffusion model the features of the time. Squares of Patch×Patch pixels
+// become the channels of one pixel first, and pixels again at the end: most of
+// the work of the full resolution is saved. A residual block is
 //
 //	h ← skip(h) + conv(SiLU(film(norm(conv(SiLU(norm(h)))))))
 //
@@ -29,6 +32,8 @@ type UNetOptions struct {
 // condition. The last convolution of a block and of the network begin at zero.
 type UNet[T kernel.Float] struct {
 	o        UNetOptions
+	squares  []int // where the elements of the squares are in an image of In channels, nil if Patch is 1
+	pixels   []int // where those of an image of Out channels are in the squares
 	embed    *MLP[T]
 	in       *Conv[T]
 	down, up [][]*imageBlock[T]
@@ -43,6 +48,17 @@ func NewUNet[T kernel.Float](p *Params[T], name string, o *UNetOptions) *UNet[T]
 	u := &UNet[T]{o: *o}
 	u.o.defaults()
 	o = &u.o
+	if o.Patch < 1 || o.H%o.Patch != 0 || o.W%o.Patch != 0 {
+		p.Fail(errInvalid("UNet", "images of %d×%d have no squares of %d×%d", o.H, o.W, o.Patch, o.Patch))
+		return u
+	}
+	in, out := o.In, o.Out
+	if o.Patch > 1 {
+		u.squares = squares(o.H, o.W, in, o.Patch)
+		u.pixels = invert(squares(o.H, o.W, out, o.Patch))
+		u.o.H, u.o.W = o.H/o.Patch, o.W/o.Patch
+		in, out = in*o.Patch*o.Patch, out*o.Patch*o.Patch
+	}
 	levels := len(o.Mult)
 	for i, h, w := 1, o.H, o.W; i < levels; i, h, w = i+1, h/2, w/2 {
 		if h%2 != 0 || w%2 != 0 || h == 0 || w == 0 {
@@ -54,7 +70,7 @@ func NewUNet[T kernel.Float](p *Params[T], name string, o *UNetOptions) *UNet[T]
 		u.embed = NewMLP(p, name+".embed", o.Context, o.Embed, &MLPOptions{Hidden: []int{o.Embed}, Act: kernel.SiLU})
 	}
 	h, w, c := o.H, o.W, o.Width
-	u.in = NewConv(p, name+".in", &autodiff.Conv{H: h, W: w, In: o.In, Out: c, KH: 3, KW: 3, Stride: 1}, kernel.Identity)
+	u.in = NewConv(p, name+".in", &autodiff.Conv{H: h, W: w, In: in, Out: c, KH: 3, KW: 3, Stride: 1}, kernel.Identity)
 	var skips []int
 	for l, m := range o.Mult {
 		var level []*imageBlock[T]
@@ -83,7 +99,7 @@ func NewUNet[T kernel.Float](p *Params[T], name string, o *UNetOptions) *UNet[T]
 		}
 	}
 	u.norm = NewGroupNorm(p, name+".norm", c, o.Groups)
-	u.out = newConv(p, name+".out", &autodiff.Conv{H: h, W: w, In: c, Out: o.Out, KH: 3, KW: 3, Stride: 1}, kernel.Identity, Constant(0))
+	u.out = newConv(p, name+".out", &autodiff.Conv{H: h, W: w, In: c, Out: out, KH: 3, KW: 3, Stride: 1}, kernel.Identity, Constant(0))
 	return u
 }
 
@@ -94,6 +110,7 @@ func (o *UNetOptions) defaults() {
 		}
 	}
 	set(&o.Out, o.In)
+	set(&o.Patch, 1)
 	set(&o.Width, 32)
 	set(&o.Blocks, 1)
 	set(&o.Groups, 8)
@@ -116,6 +133,9 @@ func (u *UNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 	h, w := u.o.H, u.o.W
 	var room [maxSkips]autodiff.Var
 	skips := room[:0]
+	if u.squares != nil {
+		x = t.GatherCols(x, u.squares)
+	}
 	x = u.in.Forward(t, x)
 	for l, level := range u.down {
 		for _, b := range level {
@@ -139,7 +159,38 @@ func (u *UNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 			h, w = 2*h, 2*w
 		}
 	}
-	return u.out.Forward(t, t.Activate(kernel.SiLU, u.norm.Forward(t, x)))
+	x = u.out.Forward(t, t.Activate(kernel.SiLU, u.norm.Forward(t, x)))
+	if u.pixels != nil {
+		x = t.GatherCols(x, u.pixels)
+	}
+	return x
+}
+
+// squares returns where the elements of an image's squares of k×k pixels are,
+// square by square and each row by row, in an h×w image of c channels.
+func squares(h, w, c, k int) []int {
+	at := make([]int, 0, h*w*c)
+	for y := 0; y < h; y += k {
+		for x := 0; x < w; x += k {
+			for dy := range k {
+				for dx := range k {
+					for ch := range c {
+						at = append(at, ((y+dy)*w+x+dx)*c+ch)
+					}
+				}
+			}
+		}
+	}
+	return at
+}
+
+// invert returns the inverse of a permutation.
+func invert(at []int) []int {
+	back := make([]int, len(at))
+	for i, j := range at {
+		back[j] = i
+	}
+	return back
 }
 
 // concatChannels puts the channels of two images of n pixels side by side.
