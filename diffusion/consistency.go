@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -21,7 +22,10 @@ import (
 
 // DistillOptions are the options of Distill. Zero values mean the defaults.
 type DistillOptions struct {
-	Net Architecture // MLP{} if nil
+	// Net is the network. If it is nil and the score is a [Network], it is the
+	// like, and training starts from its weights, which saves most of it; for
+	// other scores it is MLP{}.
+	Net Architecture
 
 	Levels   int     // of noise, 40 if 0
 	Min, Max float64 // smallest and largest level σ/α, in units of the standard deviation of the data; 0.01 and 15 if 0
@@ -88,7 +92,7 @@ func Distill(ctx context.Context, score Score, data *mat.Dense, opt *DistillOpti
 	if opt == nil {
 		opt = &DistillOptions{}
 	}
-	o, err := opt.withDefaults(rows, n)
+	o, err := opt.withDefaults(score, rows, n)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +100,19 @@ func Distill(ctx context.Context, score Score, data *mat.Dense, opt *DistillOpti
 	if err != nil {
 		return nil, err
 	}
+	teacher, _ := score.(*Network)
+	start := opt.Net == nil && teacher != nil
+	if start {
+		mean, sd = teacher.mean, teacher.sd
+	}
 	seed := rng.Seed(o.Src)
 	params := nn.NewParams[float32](rng.New(seed, 0))
 	w, err := newNetwork(o.Net, score.Schedule(), params, mean, sd)
 	if err != nil {
 		return nil, fmt.Errorf("diffusion: Distill: %w", err)
+	}
+	if start {
+		copy(params.Values, teacher.params.Values)
 	}
 	d := &distillation{
 		teacher: score, net: w, data: data, levels: make([]float64, o.Levels),
@@ -139,7 +151,7 @@ func Distill(ctx context.Context, score Score, data *mat.Dense, opt *DistillOpti
 	return c, nil
 }
 
-func (o DistillOptions) withDefaults(rows, n int) (DistillOptions, error) {
+func (o DistillOptions) withDefaults(score Score, rows, n int) (DistillOptions, error) {
 	if o.Levels == 0 {
 		o.Levels = 40
 	}
@@ -164,7 +176,9 @@ func (o DistillOptions) withDefaults(rows, n int) (DistillOptions, error) {
 	if o.Rate == 0 {
 		o.Rate = 3e-3
 	}
-	if o.Net == nil {
+	if w, ok := score.(*Network); ok && o.Net == nil {
+		o.Net = w.arch
+	} else if o.Net == nil {
 		o.Net = MLP{}
 	}
 	var err error
@@ -289,6 +303,44 @@ func (f jump) set(t *autodiff.Tape[float32], k int, u []float64, s float64) {
 // end returns f.
 func (f jump) end(t *autodiff.Tape[float32], w *Network) autodiff.Var {
 	return t.Add(t.Mul(w.forward(t, f.in, f.logS), f.gain), f.skipped)
+}
+
+// consistencyConfig is what a file says of a sampler besides its weights.
+type consistencyConfig struct {
+	Network  networkConfig
+	Min, Max float64
+}
+
+const consistencyKind = "consistency/"
+
+// Save writes the sampler as a safetensors file.
+func (c *Consistency) Save(to io.Writer) error {
+	network, err := c.net.config()
+	if err != nil {
+		return err
+	}
+	return c.net.params.Save(to, consistencyKind+c.net.arch.kind(), consistencyConfig{network, c.min, c.max})
+}
+
+// LoadConsistency reads a sampler that [Consistency.Save] wrote. The error
+// says what is wrong with the file, whatever is in it.
+func LoadConsistency(r io.Reader) (*Consistency, error) {
+	saved, err := nn.Open(r)
+	if err != nil {
+		return nil, fmt.Errorf("diffusion: LoadConsistency: %w", err)
+	}
+	var c consistencyConfig
+	if err := saved.Config(&c); err != nil {
+		return nil, fmt.Errorf("diffusion: LoadConsistency: %w", err)
+	}
+	if !(c.Min > 0 && c.Max > c.Min) || math.IsInf(c.Max, 1) {
+		return nil, fmt.Errorf("diffusion: LoadConsistency: the levels go from %g to %g", c.Max, c.Min)
+	}
+	w, err := c.Network.restore(saved, consistencyKind, nil)
+	if err != nil {
+		return nil, fmt.Errorf("diffusion: LoadConsistency: %w", err)
+	}
+	return &Consistency{net: w, min: c.Min, max: c.Max}, nil
 }
 
 // Dim returns the dimension n of a draw.

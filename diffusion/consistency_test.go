@@ -1,10 +1,12 @@
 package diffusion
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +85,53 @@ func TestDistillSameBitsForAnyGOMAXPROCS(t *testing.T) {
 			first = x
 		} else if !mat.Equal(x, first) {
 			t.Errorf("other draws with GOMAXPROCS %d than with 1", procs)
+		}
+	}
+}
+
+// Distillation of a network goes on from its weights.
+func TestDistillStart(t *testing.T) {
+	w, data := smallNetwork(t, MLP{Hidden: []int{16, 16}}, 5, TrainOptions{})
+	c, err := Distill(context.Background(), w, data, &DistillOptions{Steps: 1, Rate: 1e-30, Src: src(4)})
+	check(t, err)
+	if got := c.net.params.Values; !slices.Equal(got, w.params.Values) {
+		t.Error("the first weights are others than the network's")
+	}
+	if c.net.sd != w.sd || c.net.mean[4] != w.mean[4] {
+		t.Error("other moments than the network's")
+	}
+}
+
+func TestConsistencySaveLoad(t *testing.T) {
+	for name, a := range architectures() {
+		w, data := smallNetwork(t, a.a, a.n, TrainOptions{})
+		c, err := Distill(context.Background(), w, data, &DistillOptions{Steps: 3, Batch: 20, Max: 7, Src: src(4)})
+		check(t, err)
+		var file bytes.Buffer
+		check(t, c.Save(&file))
+		whole := file.Bytes()
+		again, err := LoadConsistency(&file)
+		check(t, err)
+		c.Steps, c.Src, again.Steps, again.Src = 2, src(5), 2, src(5)
+		if !mat.Equal(draw(t, c, 10), draw(t, again, 10)) {
+			t.Errorf("%s: the loaded sampler is another", name)
+		}
+		for _, cut := range []int{0, 7, len(whole) / 2, len(whole) - 1} {
+			if _, err := LoadConsistency(bytes.NewReader(whole[:cut])); err == nil {
+				t.Errorf("%s: no error for %d of %d bytes", name, cut, len(whole))
+			}
+		}
+		for _, replace := range [][2]string{{`consistency/`, `consistence!`}, {`\"Max\":7`, `\"Max\":0`}, {`\"SD\":0`, `\"SD\":-`}} {
+			bad := bytes.Replace(whole, []byte(replace[0]), []byte(replace[1]), 1)
+			if bytes.Equal(bad, whole) {
+				t.Errorf("%s: the file does not contain %s", name, replace[0])
+			}
+			if _, err := LoadConsistency(bytes.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "diffusion: LoadConsistency") {
+				t.Errorf("%s: %q: error %v", name, replace[1], err)
+			}
+		}
+		if _, err := Load(bytes.NewReader(whole), w.Schedule()); err == nil {
+			t.Errorf("%s: a consistency model is loaded as a score", name)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package diffusion
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -288,11 +287,19 @@ const networkKind = "diffusion/"
 
 // Save writes the network as a safetensors file. The schedule is not in it.
 func (w *Network) Save(to io.Writer) error {
+	c, err := w.config()
+	if err != nil {
+		return err
+	}
+	return w.params.Save(to, networkKind+w.arch.kind(), c)
+}
+
+func (w *Network) config() (networkConfig, error) {
 	options, err := json.Marshal(w.arch)
 	if err != nil {
-		return fmt.Errorf("diffusion: %w", err)
+		err = fmt.Errorf("diffusion: %w", err)
 	}
-	return w.params.Save(to, networkKind+w.arch.kind(), networkConfig{w.mean, w.sd, options})
+	return networkConfig{w.mean, w.sd, options}, err
 }
 
 // Load reads a network that [Network.Save] wrote, for use under a schedule.
@@ -309,31 +316,37 @@ func Load(r io.Reader, s Schedule) (*Network, error) {
 	if err := saved.Config(&c); err != nil {
 		return nil, fmt.Errorf("diffusion: Load: %w", err)
 	}
-	arch, err := decodeArchitecture(saved.Kind(), c.Options)
-	if err != nil {
-		return nil, fmt.Errorf("diffusion: Load: %w", err)
-	}
-	if len(c.Mean) == 0 || !(c.SD > 0) || math.IsInf(c.SD, 1) {
-		return nil, fmt.Errorf("diffusion: Load: the data have dimension %d and standard deviation %g", len(c.Mean), c.SD)
-	}
-	if arch, err = arch.resolve(len(c.Mean)); err != nil {
-		return nil, fmt.Errorf("diffusion: Load: %w", err)
-	}
-	p := nn.Restore[float32](saved)
-	w, err := newNetwork(arch, s, p, c.Mean, c.SD)
-	if err == nil {
-		err = p.Close()
-	}
+	w, err := c.restore(saved, networkKind, s)
 	if err != nil {
 		return nil, fmt.Errorf("diffusion: Load: %w", err)
 	}
 	return w, nil
 }
 
-func decodeArchitecture(kind string, options json.RawMessage) (Architecture, error) {
+// restore builds the network of a file of which c is the configuration.
+func (c *networkConfig) restore(saved *nn.Saved, kind string, s Schedule) (*Network, error) {
+	arch, err := decodeArchitecture(saved.Kind(), kind, c.Options)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Mean) == 0 || !(c.SD > 0) || math.IsInf(c.SD, 1) {
+		return nil, fmt.Errorf("the data have dimension %d and standard deviation %g", len(c.Mean), c.SD)
+	}
+	if arch, err = arch.resolve(len(c.Mean)); err != nil {
+		return nil, err
+	}
+	p := nn.Restore[float32](saved)
+	w, err := newNetwork(arch, s, p, c.Mean, c.SD)
+	if err != nil {
+		return nil, err
+	}
+	return w, p.Close()
+}
+
+func decodeArchitecture(kind, prefix string, options json.RawMessage) (Architecture, error) {
 	d := json.NewDecoder(strings.NewReader(string(options)))
 	d.DisallowUnknownFields()
-	switch name, ok := strings.CutPrefix(kind, networkKind); {
+	switch name, ok := strings.CutPrefix(kind, prefix); {
 	case ok && name == MLP{}.kind():
 		var m MLP
 		err := d.Decode(&m)
@@ -343,5 +356,5 @@ func decodeArchitecture(kind string, options json.RawMessage) (Architecture, err
 		err := d.Decode(&u)
 		return u, err
 	}
-	return nil, errors.New("the file has a model of kind " + kind + ", not a score")
+	return nil, fmt.Errorf("the file has a model of kind %s, want %s", kind, strings.TrimSuffix(prefix, "/"))
 }

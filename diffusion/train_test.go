@@ -240,6 +240,7 @@ func TestTrainErrors(t *testing.T) {
 		{data, vp, TrainOptions{EMA: 1}, "EMA 1"},
 		{data, vp, TrainOptions{Net: UNet{Side: 3}}, "3×3 pixels"},
 		{data, vp, TrainOptions{Net: UNet{Side: 2, Width: 9}}, "Width is 9"},
+		{data, vp, TrainOptions{Net: UNet{Side: 2, Patch: 3}}, "Patch is 3"},
 		{data, vp, TrainOptions{Net: MLP{Hidden: []int{0}}}, "Hidden[0] is 0"},
 		{data, vp, TrainOptions{Resume: strings.NewReader("no state")}, "Resume"},
 	} {

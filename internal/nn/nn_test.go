@@ -52,6 +52,55 @@ var networks = []struct {
 		f := NewFourier[float64](4, 1, 10)
 		return func(t *tape, x, c autodiff.Var) autodiff.Var { return n.Forward(t, x, f.Forward(t, c)) }
 	}},
+	{"UNet of squares", 2, 4 * 8 * 2, 0, func(p *Params[float64]) forward {
+		n := NewUNet(p, "unet", &UNetOptions{H: 4, W: 8, In: 2, Out: 1, Patch: 2, Width: 4, Groups: 2})
+		return func(t *tape, x, c autodiff.Var) autodiff.Var { return n.Forward(t, x, c) }
+	}},
+}
+
+// A UNet of squares is the UNet of the image whose pixels are the squares.
+func TestUNetOfSquares(t *testing.T) {
+	const h, w, in, out, k = 6, 4, 2, 1, 2
+	build := func(o UNetOptions) (*Params[float64], *UNet[float64]) {
+		p := NewParams[float64](rng.New(1, 0))
+		o.Width, o.Groups, o.Mult = 4, 2, []int{1}
+		n := NewUNet(p, "unet", &o)
+		if err := p.Err(); err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range p.Values {
+			p.Values[i] += 0.3 * r.NormFloat64()
+		}
+		return p, n
+	}
+	p, n := build(UNetOptions{H: h, W: w, In: in, Out: out, Patch: k})
+	plainParams, plain := build(UNetOptions{H: h / k, W: w / k, In: in * k * k, Out: out * k * k})
+	r := rand.New(rand.NewPCG(3, 4))
+	var tp, tq tape
+	tp.Reset(p.Values, nil)
+	tq.Reset(plainParams.Values, nil)
+	x, z := tp.Input(1, h*w*in), tq.Input(1, h*w*in)
+	place := func(i, j, c, channels int) int { // of a pixel's channel among the squares
+		return ((i/k*(w/k)+j/k)*k*k+i%k*k+j%k)*channels + c
+	}
+	for i := range h {
+		for j := range w {
+			for c := range in {
+				v := r.NormFloat64()
+				tp.Value(x)[(i*w+j)*in+c] = v
+				tq.Value(z)[place(i, j, c, in)] = v
+			}
+		}
+	}
+	got, want := tp.Value(n.Forward(&tp, x, 0)), tq.Value(plain.Forward(&tq, z, 0))
+	for i := range h {
+		for j := range w {
+			if g, u := got[i*w+j], want[place(i, j, 0, out)]; g != u || g == 0 {
+				t.Errorf("pixel (%d, %d) is %g, want %g", i, j, g, u)
+			}
+		}
+	}
 }
 
 type (

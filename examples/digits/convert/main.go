@@ -19,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -26,7 +27,6 @@ import (
 	"strings"
 
 	"github.com/go-inverse/inverse/examples/internal/digits"
-	"github.com/go-inverse/inverse/examples/internal/show"
 )
 
 var (
@@ -37,8 +37,12 @@ var (
 )
 
 func main() {
+	log.SetFlags(0)
+	log.SetPrefix("convert: ")
 	flag.Parse()
-	show.Exit(run())
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
 }
 
 func run() error {

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -26,7 +27,6 @@ import (
 
 	"github.com/go-inverse/inverse/diffusion"
 	"github.com/go-inverse/inverse/examples/internal/digits"
-	"github.com/go-inverse/inverse/examples/internal/show"
 )
 
 var (
@@ -41,10 +41,14 @@ var (
 )
 
 func main() {
+	log.SetFlags(0)
+	log.SetPrefix("train: ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	flag.Parse()
-	show.Exit(run(ctx))
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
 }
 
 func run(ctx context.Context) error {
