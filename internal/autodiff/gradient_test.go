@@ -173,8 +173,14 @@ func TestGradients(t *testing.T) {
 		{name: "Conv stride 2", in: [][2]int{{2, 40}, {3, 18}}, f: func(t *T, in []Var) Var { return t.Conv(strided, in[0], in[1], 0, kernel.Tanh) }},
 		{name: "Conv 1×1", in: [][2]int{{2, 8}, {3, 2}, {1, 3}}, f: func(t *T, in []Var) Var { return t.Conv(point, in[0], in[1], in[2], kernel.Identity) }},
 		{name: "Conv sequence", in: [][2]int{{2, 14}, {2, 10}, {1, 2}}, f: func(t *T, in []Var) Var { return t.Conv(seq, in[0], in[1], in[2], kernel.GELU) }},
-		{name: "GroupNorm", in: [][2]int{{2, 24}, {1, 6}, {1, 6}}, f: func(t *T, in []Var) Var { return t.GroupNorm(in[0], in[1], in[2], 3) }},
-		{name: "layer norm", in: [][2]int{{3, 6}, {1, 6}, {1, 6}}, f: func(t *T, in []Var) Var { return t.GroupNorm(in[0], in[1], in[2], 1) }},
+		{name: "GroupNorm", in: [][2]int{{2, 24}, {1, 6}, {1, 6}}, f: func(t *T, in []Var) Var { return t.GroupNorm(in[0], in[1], in[2], Norm{Groups: 3}) }},
+		{name: "layer norm", in: [][2]int{{3, 6}, {1, 6}, {1, 6}}, f: func(t *T, in []Var) Var { return t.GroupNorm(in[0], in[1], in[2], Norm{Groups: 1}) }},
+		{name: "GroupNorm FiLM SiLU", in: [][2]int{{2, 24}, {1, 6}, {1, 6}, {2, 12}}, f: func(t *T, in []Var) Var {
+			return t.GroupNorm(in[0], in[1], in[2], Norm{3, in[3], kernel.SiLU})
+		}},
+		{name: "GroupNorm Tanh", in: [][2]int{{2, 24}, {1, 6}, {1, 6}}, f: func(t *T, in []Var) Var {
+			return t.GroupNorm(in[0], in[1], in[2], Norm{Groups: 2, Act: kernel.Tanh})
+		}},
 		{name: "Upsample", in: [][2]int{{2, 12}}, f: func(t *T, in []Var) Var { return t.Square(t.Upsample(in[0], 2, 3)) }},
 		{name: "AvgPool", in: [][2]int{{2, 48}}, f: func(t *T, in []Var) Var { return t.Square(t.AvgPool(in[0], 4, 6)) }},
 	}

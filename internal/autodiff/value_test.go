@@ -80,7 +80,7 @@ func TestGroupNormValues(t *testing.T) {
 	var tp Tape[float64]
 	tp.Reset(nil, nil)
 	x := filled(&tp, 2, 6*4, rand.New(rand.NewPCG(1, 1))) // 6 pixels of 4 channels
-	y := tp.Value(tp.GroupNorm(x, tp.Fill(1, 4, 2), tp.Fill(1, 4, 3), 2))
+	y := tp.Value(tp.GroupNorm(x, tp.Fill(1, 4, 2), tp.Fill(1, 4, 3), Norm{Groups: 2}))
 	for i := range 2 {
 		for g := range 2 {
 			var sum, squares, variance, mean float64

@@ -134,5 +134,11 @@ func NewGroupNorm[T kernel.Float](p *Params[T], name string, n, groups int) *Lay
 
 // Forward returns the normalised, scaled and shifted rows.
 func (l *LayerNorm[T]) Forward(t *autodiff.Tape[T], x autodiff.Var) autodiff.Var {
-	return t.GroupNorm(x, t.Param(l.scale), t.Param(l.shift), l.groups)
+	return l.activate(t, x, 0, kernel.Identity)
+}
+
+// activate is Forward with what follows in the same pass: FiLM, unless film is
+// the zero Var, and an activation.
+func (l *LayerNorm[T]) activate(t *autodiff.Tape[T], x, film autodiff.Var, act kernel.Activation) autodiff.Var {
+	return t.GroupNorm(x, t.Param(l.scale), t.Param(l.shift), autodiff.Norm{Groups: l.groups, Film: film, Act: act})
 }

@@ -159,7 +159,7 @@ func (u *UNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 			h, w = 2*h, 2*w
 		}
 	}
-	x = u.out.Forward(t, t.Activate(kernel.SiLU, u.norm.Forward(t, x)))
+	x = u.out.Forward(t, u.norm.activate(t, x, 0, kernel.SiLU))
 	if u.pixels != nil {
 		x = t.GatherCols(x, u.pixels)
 	}
@@ -207,11 +207,10 @@ type imageBlock[T kernel.Float] struct {
 	conv1, conv2 *Conv[T]
 	film         *Linear[T]
 	skip         *Conv[T] // nil if the channels stay
-	pixels       int
 }
 
 func newImageBlock[T kernel.Float](p *Params[T], name string, h, w, in, out int, o *UNetOptions) *imageBlock[T] {
-	b := &imageBlock[T]{pixels: h * w}
+	b := &imageBlock[T]{}
 	b.norm1 = NewGroupNorm(p, name+".norm1", in, o.Groups)
 	b.conv1 = NewConv(p, name+".conv1", &autodiff.Conv{H: h, W: w, In: in, Out: out, KH: 3, KW: 3, Stride: 1}, kernel.Identity)
 	if o.Context > 0 {
@@ -226,14 +225,12 @@ func newImageBlock[T kernel.Float](p *Params[T], name string, h, w, in, out int,
 }
 
 func (b *imageBlock[T]) forward(t *autodiff.Tape[T], x, e autodiff.Var) autodiff.Var {
-	h := b.conv1.Forward(t, t.Activate(kernel.SiLU, b.norm1.Forward(t, x)))
-	h = b.norm2.Forward(t, h)
+	h := b.conv1.Forward(t, b.norm1.activate(t, x, 0, kernel.SiLU))
+	var film autodiff.Var
 	if b.film != nil {
-		r, n := t.Dims(h)
-		pixels := t.Reshape(h, r*b.pixels, n/b.pixels)
-		h = t.Reshape(modulate(t, pixels, b.film.Forward(t, e)), r, n)
+		film = b.film.Forward(t, e)
 	}
-	h = b.conv2.Forward(t, t.Activate(kernel.SiLU, h))
+	h = b.conv2.Forward(t, b.norm2.activate(t, h, film, kernel.SiLU))
 	if b.skip != nil {
 		x = b.skip.Forward(t, x)
 	}
