@@ -36,6 +36,7 @@ type Tape[T kernel.Float] struct {
 	add           bool
 	pulled        int  // matrices on record at the last Pullback
 	room          mark // for the gradients of the next one
+	kernels       map[*T]*transformedKernels[T]
 }
 
 // node is a matrix and the operation that made it.

@@ -43,11 +43,68 @@ func (s *spectrum[T]) grid() kernel.Grid {
 // of returns slice i.
 func (s *spectrum[T]) of(i int) []T { return s.v[i*s.stride:][:s.stride] }
 
-// spectrum returns memory for the slices of a number of tiles. Their distance is
-// an odd number of cache lines, lest they compete for the same ones.
+// spectrum returns memory for the slices of a number of tiles.
 func (t *Tape[T]) spectrum(tiles, channels int) spectrum[T] {
-	stride := (tiles*channels+align-1)/align | 1
-	return spectrum[T]{t.floats.take(tileSlices * stride * align), stride * align, channels}
+	stride := sliceStride(tiles * channels)
+	return spectrum[T]{t.floats.take(tileSlices * stride), stride, channels}
+}
+
+// sliceStride returns the distance of slices of n elements: an odd number of
+// cache lines, lest they compete for the same ones.
+func sliceStride(n int) int { return ((n+align-1)/align | 1) * align }
+
+// transformedKernels are the U of the kernels w. They are kept, since a network
+// runs on one block of images after the other with the same weights.
+type transformedKernels[T kernel.Float] struct {
+	w []T // those that were transformed
+	// With tiles for the inputs and the channels of the output side by side,
+	// so that U_s is transposed, and the other way round; each may be empty.
+	forward, backward spectrum[T]
+}
+
+const maxTransformed = 256 // kernels of a tape
+
+// transformed returns the transformed kernels w for the forward or the backward
+// pass.
+func (t *Tape[T]) transformed(c *Conv, w []T, backward bool) *spectrum[T] {
+	k := t.kernels[&w[0]]
+	if k == nil || len(k.w) != len(w) {
+		if t.kernels == nil || len(t.kernels) >= maxTransformed {
+			t.kernels = map[*T]*transformedKernels[T]{}
+		}
+		k = &transformedKernels[T]{w: make([]T, len(w))}
+		t.kernels[&w[0]] = k
+	}
+	if !kernel.Same(k.w, w) {
+		copy(k.w, w)
+		k.forward.channels, k.backward.channels = 0, 0
+	}
+	if backward {
+		if k.backward.room(c.Out, c.In) {
+			grid := kernel.Grid{Tile: c.patch(), Line: 3 * c.In, Pixel: c.In}
+			kernel.Winograd(kernel.WinogradKernel, c.Out, c.In, k.backward.v, k.backward.grid(), w, grid, nil)
+		}
+		return &k.backward
+	}
+	if k.forward.room(c.In, c.Out) {
+		turned := t.floats.take(len(w))
+		kernel.Transpose(c.Out, c.patch(), turned, c.Out, w, c.patch())
+		grid := kernel.Grid{Tile: c.Out, Line: 3 * c.In * c.Out, Pixel: c.In * c.Out}
+		kernel.Winograd(kernel.WinogradKernel, c.In, c.Out, k.forward.v, k.forward.grid(), turned, grid, nil)
+	}
+	return &k.forward
+}
+
+// room makes s slices of a number of tiles and reports whether it was not.
+func (s *spectrum[T]) room(tiles, channels int) bool {
+	if s.channels == channels {
+		return false
+	}
+	s.channels, s.stride = channels, sliceStride(tiles*channels)
+	if n := tileSlices * s.stride; len(s.v) != n {
+		s.v = make([]T, n)
+	}
+	return true
 }
 
 // tiler moves tiles between images and slices.
@@ -155,12 +212,7 @@ func (t *Tape[T]) winogradForward(c *Conv, y *node[T], bias []T) {
 	if len(y.val) == 0 {
 		return
 	}
-	// The kernels with the channels of the output side by side, so that U_s is
-	// transposed.
-	turned, u := t.floats.take(len(w)), t.spectrum(c.In, c.Out)
-	kernel.Transpose(c.Out, c.patch(), turned, c.Out, w, c.patch())
-	kernel.Winograd(kernel.WinogradKernel, c.In, c.Out, u.v, u.grid(),
-		turned, kernel.Grid{Tile: c.Out, Line: 3 * c.In * c.Out, Pixel: c.In * c.Out}, nil)
+	u := t.transformed(c, w, false)
 	step := c.chunkStrips(y.rows)
 	h, across := c.strips()
 	v, m := t.spectrum(step*across, c.In), t.spectrum(step*across, c.Out)
@@ -187,14 +239,13 @@ func (t *Tape[T]) winogradBack(c *Conv, y *node[T]) {
 	}
 	step := c.chunkStrips(y.rows)
 	h, across := c.strips()
-	kernels := kernel.Grid{Tile: c.patch(), Line: 3 * c.In, Pixel: c.In}
 	v, m := t.spectrum(step*across, c.In), t.spectrum(step*across, c.Out)
 	images, outputs := t.tiler(c, c.In, tileIn), t.tiler(c, c.Out, tileOut)
-	var u, gu spectrum[T]
+	var u *spectrum[T]
 	if gx != nil {
-		u = t.spectrum(c.Out, c.In)
-		kernel.Winograd(kernel.WinogradKernel, c.Out, c.In, u.v, u.grid(), w, kernels, nil)
+		u = t.transformed(c, w, true)
 	}
+	var gu spectrum[T]
 	if gw != nil {
 		gu = t.spectrum(c.Out, c.In)
 	}
@@ -220,6 +271,6 @@ func (t *Tape[T]) winogradBack(c *Conv, y *node[T]) {
 		}
 	}
 	if gw != nil {
-		kernel.Winograd(kernel.WinogradKernelBack, c.Out, c.In, gw, kernels, gu.v, gu.grid(), nil)
+		kernel.Winograd(kernel.WinogradKernelBack, c.Out, c.In, gw, kernel.Grid{Tile: c.patch(), Line: 3 * c.In, Pixel: c.In}, gu.v, gu.grid(), nil)
 	}
 }

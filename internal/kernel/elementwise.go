@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"bytes"
+	"math"
+	"unsafe"
+)
 
 // Exp sets dst[i] = exp(x[i]). dst may be x itself, here and below.
 func Exp[T Float](dst, x []T) {
@@ -144,4 +148,16 @@ func Axpy[T Float](dst []T, alpha T, x []T) {
 	for i, v := range x {
 		dst[i] += alpha * v
 	}
+}
+
+// Same reports whether a and b have the same bits.
+func Same[T Float](a, b []T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	if len(a) == 0 {
+		return true
+	}
+	size := len(a) * int(unsafe.Sizeof(a[0]))
+	return bytes.Equal(unsafe.Slice((*byte)(unsafe.Pointer(&a[0])), size), unsafe.Slice((*byte)(unsafe.Pointer(&b[0])), size))
 }

@@ -115,13 +115,13 @@ func BenchmarkUNet(b *testing.B) {
 	benchmarkStep(b, p, func(t *autodiff.Tape[float32], bl *Block) autodiff.Var {
 		x, tm := t.InputRows(xs, 784, bl.Rows), t.InputRows(ts, 1, bl.Rows)
 		return t.RowSums(t.Square(t.Sub(net.Forward(t, x, embed.Forward(t, tm)), x)))
-	}, rows, Settings{Blocks: 8})
+	}, rows, Settings{Blocks: 4})
 }
 
 // BenchmarkUNetInference is the network of BenchmarkUNet without gradients,
-// on 32 images, 4 at a time so that they stay in the cache.
+// on 32 images, 8 at a time.
 func BenchmarkUNetInference(b *testing.B) {
-	const rows, block = 32, 4
+	const rows, block = 32, 8
 	p := nn.NewParams[float32](rng.New(1, 0))
 	net := nn.NewUNet(p, "unet", &nn.UNetOptions{H: 28, W: 28, In: 1, Context: 32})
 	embed := nn.NewFourier[float32](32, 1, 100)
