@@ -9,11 +9,14 @@
 //	lik.ScoreInput(score, x)        // J(x)ᵀ ∇_f log p(y|f) at f = A(x)
 //	err = lik.Simulate(dst, x, src) // new data, one row for each row of x
 //
-// The laws are [Normal] (scalar, diagonal and full covariance), [StudentT]
-// and [Laplace] for data with outliers, [Poisson] counts, [BernoulliLogit]
+// The laws are [Normal] (scalar, diagonal and full covariance), [StudentT],
+// [Laplace] and [Huber] for data with outliers, [Poisson] counts, [BernoulliLogit]
 // and [LogNormal]; any type with the three methods of [Noise] is another, and
 // [CheckNoise] tests it. [NewGaussian] returns a [Gaussian], whose covariance
 // can be applied, which is what exact posteriors need.
+//
+// For a model that is known to be wrong, [NewTempered] makes the data count for
+// less. [NewResidual] is a soft constraint, a differential equation say.
 //
 // # Where the operator fails
 //

@@ -53,7 +53,7 @@ func New(op inverse.Operator, y []float64, noise Noise) (*Likelihood, error) {
 
 // NewRepeated returns the likelihood of x given independent repeats of the
 // same experiment, one a row of y (k×m). Laws with sufficient statistics
-// (all but [StudentT] and [Laplace] here) cost as much as one experiment.
+// (all but [StudentT], [Laplace] and [Huber] here) cost as much as one experiment.
 //
 // [Likelihood.Data] is the k repeats one after another, and so is a row that
 // [Likelihood.Simulate] draws.

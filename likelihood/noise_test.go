@@ -76,6 +76,8 @@ func TestNormalisedAndDrawn(t *testing.T) {
 		{"NormalCov", cov, f - 9, f + 9, false},
 		{"StudentT", StudentT{Nu: 9, Scale: 0.4}, f - 100, f + 100, false},
 		{"Laplace", Laplace{Scale: 0.3}, f - 15, f + 15, false},
+		{"Huber", Huber{Scale: 0.3}, f - 12, f + 12, false},
+		{"HuberNarrow", Huber{Scale: 0.3, Delta: 0.2}, f - 60, f + 60, false},
 		{"LogNormal", LogNormal{Sigma: 0.4}, 1e-3, 40, false},
 		{"Poisson", Poisson{Exposure: []float64{2.5}}, 0, 60, true},
 		{"PoissonLog", Poisson{Exposure: []float64{2.5}, Log: true}, 0, 90, true},
