@@ -78,6 +78,8 @@ type solver interface {
 	draw(ctx context.Context, dst *mat.Dense, src []rand.Source) error
 	// mul sets the rows of dst to H x_i.
 	mul(dst, x *mat.Dense)
+	// covariance sets the rows of dst to H⁻¹x_i.
+	covariance(dst, x *mat.Dense) error
 	// logDet returns log det H.
 	logDet() (float64, error)
 	// variance stores the diagonal of H⁻¹ in dst.

@@ -104,6 +104,11 @@ func (s *dense) draw(_ context.Context, dst *mat.Dense, src []rand.Source) error
 
 func (s *dense) mul(dst, x *mat.Dense) { s.post.MulPrecision(dst, x) }
 
+func (s *dense) covariance(dst, x *mat.Dense) error {
+	s.post.MulCovariance(dst, x)
+	return nil
+}
+
 func (s *dense) logDet() (float64, error) { return -s.post.LogDet(), nil }
 
 func (s *dense) variance(dst []float64) error {

@@ -2,6 +2,7 @@ package posterior
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
 
@@ -125,6 +126,32 @@ func (s *iterative) draw(ctx context.Context, dst *mat.Dense, src []rand.Source)
 		return err
 	}
 	dst.Add(dst, step)
+	return nil
+}
+
+// covariance solves twice, first for the size of the solutions d of rows x, by
+// their energies dᵀH d = dᵀx, to which the tolerance is then relative.
+func (s *iterative) covariance(dst, x *mat.Dense) error {
+	w := s.pool.Get().(*iterSpace)
+	defer s.pool.Put(w)
+	rows, n := x.Dims()
+	dst.Zero()
+	tol := meanTol
+	for range 2 {
+		if _, err := w.cg.solve(context.Background(), dst, x, tol); err != nil {
+			return err
+		}
+		least := math.Inf(1)
+		for i := range rows {
+			if e := floats.Dot(dst.RawRowView(i), x.RawRowView(i)); e > 0 {
+				least = min(least, e)
+			}
+		}
+		if math.IsInf(least, 1) {
+			break // all rows are zero
+		}
+		tol = 1e-8 * math.Sqrt(least/float64(n))
+	}
 	return nil
 }
 

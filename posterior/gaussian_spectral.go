@@ -105,6 +105,17 @@ func (s *spectral) mul(dst, x *mat.Dense) {
 	s.prior.MulV(dst, c)
 }
 
+func (s *spectral) covariance(dst, x *mat.Dense) error {
+	rows, n := x.Dims()
+	c := mat.NewDense(rows, n, nil)
+	s.prior.MulVT(c, x)
+	for i := range rows {
+		floats.Div(c.RawRowView(i), s.h)
+	}
+	s.prior.MulV(dst, c)
+	return nil
+}
+
 func (s *spectral) logDet() (float64, error) {
 	var sum float64
 	for _, h := range s.h {
