@@ -143,7 +143,7 @@ func Example_simulations() {
 
 	table, err := sbi.Simulate(ctx, pri, sim, 10_000, &sbi.SimulateOptions{Src: src})
 	must(err)
-	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}, Src: src})
+	npe, err := sbi.NPE(ctx, pri, table, &sbi.Options{Flow: flow.NSF{}, Src: src})
 	must(err)
 	post := npe.Given(yObserved) // a Sampler with LogProb
 	fmt.Println(post.LogProb([]float64{0, 2}))

@@ -16,17 +16,23 @@
 // can fill it in its own way; see [Table] and [SimulateRow]. Simulations that
 // fail end the campaign or are recorded, as a [Policy] says, and never vanish.
 //
-// [NPE] learns the posterior for any data from such a table, [NLE] the
-// likelihood, for Markov chains:
+// [NPE] learns the posterior for any data from such a table, by any
+// architecture of package flow, those of flow matching and score estimation
+// among them; [NLE] learns the likelihood and [NRE] the ratio of likelihood and
+// evidence:
 //
-//	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.NSF{}})
+//	npe, err := sbi.NPE(ctx, pri, table, &sbi.Options{Flow: flow.NSF{}})
 //	post := npe.Given(y)                     // a Sampler with LogProb; draws stay in the prior's support
+//
+// The sequential methods spend their simulations, round after round, near one
+// observation: [TSNPE], [SNPE] with the corrections called SNPE-A, SNPE-B and
+// SNPE-C, [SNLE] and [SNRE].
+//
+//	npe, table, err := sbi.TSNPE(ctx, pri, sim, y, 10_000, &sbi.Sequential{Rounds: 10})
 //
 // [Regression] learns a point estimate directly, the map from data to
 // parameters that is not a posterior: to see what it does to noise, hand it to
 // forward.Stability.
-//
-// [TSNPE] spends its simulations, round after round, near one observation.
 //
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].

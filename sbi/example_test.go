@@ -120,7 +120,7 @@ func ExampleNPE() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	npe, err := sbi.NPE(ctx, pri, table, &sbi.NPEOptions{Src: rand.NewPCG(2, 2)})
+	npe, err := sbi.NPE(ctx, pri, table, &sbi.Options{Src: rand.NewPCG(2, 2)})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -4,109 +4,109 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/flow"
-	"github.com/go-inverse/inverse/prior"
 )
 
 // NeuralLikelihood is the density q(y|θ) that [NLE] has learned.
 type NeuralLikelihood struct {
 	Prior Prior
-	Flow  flow.Conditional
-	// Columns are the columns of the data that the flow is a density of, and
-	// nil if it is of all of them.
-	Columns []int
+	// Flow is the density of the features of the data.
+	Flow     flow.Conditional
+	Features Features
+	// ValidNLL is the mean of -log q over the rows for validation, q being the
+	// density of the features.
+	ValidNLL float64
 }
 
 // NLE is neural likelihood estimation (Papamakarios, Sterratt and Murray,
 // 2019): a conditional density q(y|θ), trained on simulations with parameters
 // from any distribution that covers what the posterior will want. Times the
-// prior it is a posterior density for Markov chains:
+// prior it is a posterior density, see [LearnedTarget]:
 //
-//	nle, err := sbi.NLE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.MAF{}})
-//	run, err := sampler.Run(ctx, nle.Given(y), &sampler.Slice{}, settings)
+//	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Flow: flow.MAF{}})
+//	post := nle.Given(y)                     // a Sampler with LogProb, and a target of package sampler
 //
 // Unlike a learned posterior it takes independent repeats of the same
-// experiment without training for them: their log densities add. If Flow is
-// nil, it will be defaulted to flow.MAF{}. Continuous data only: a density of
-// counts has no maximum.
+// experiment without training for them: their log densities add. Continuous
+// data only: a density of counts has no maximum.
 //
 // Failed simulations are an error: without them q would be the density of the
-// data given that the simulator succeeds, which is another likelihood. Data
-// that are the same in all simulations are left out.
-func NLE(ctx context.Context, pri Prior, table *Table, opt *NPEOptions) (*NeuralLikelihood, error) {
+// data given that the simulator succeeds, which is another likelihood.
+func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLikelihood, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: prior is nil")
 	}
-	rows, columns, err := trainingRows(table, pri.Dim())
+	rows, err := allRows("NLE", table, pri.Dim())
 	if err != nil {
 		return nil, err
 	}
-	if failed := table.Len() - rows.Len(); failed > 0 {
-		return nil, fmt.Errorf("sbi: NLE: %d of %d simulations have failed: leaving them out would change the likelihood", failed, table.Len())
+	features, err := newFeatures(rows.Y)
+	if err != nil {
+		return nil, err
+	}
+	theta, err := unconstrained(pri, rows.Theta)
+	if err != nil {
+		return nil, err
 	}
 	if opt == nil {
-		opt = new(NPEOptions)
+		opt = new(Options)
 	}
-	arch, fit := fitOptions(opt)
-	if opt.Flow == nil {
-		arch = flow.MAF{}
-	}
-	f, err := flow.Fit(ctx, arch, selectColumns(rows.Y, columns), rows.Theta, fit)
-	if f == nil {
-		return nil, fmt.Errorf("sbi: NLE: %w", err)
-	}
+	fit, seed := opt.fitOptions()
+	fit.Transform = nil
+	d, err := opt.train(ctx, features.of(rows.Y), theta, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NLE: %w", err)
 	}
-	return &NeuralLikelihood{Prior: pri, Flow: f, Columns: columns}, err
+	if d == nil {
+		return nil, err
+	}
+	return &NeuralLikelihood{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}, err
 }
 
 // Given returns the posterior density given independent repeats of the
-// experiment, one or more.
+// experiment, one or more. It panics if there is none, or if one has not as
+// many elements as the data that q was trained on.
 func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
-	t := &LearnedTarget{prior: l.Prior, flow: l.Flow}
-	for _, row := range y {
-		m := mat.NewDense(1, len(row), append([]float64(nil), row...))
-		t.y = append(t.y, selectColumns(m, l.Columns))
+	data := make([]*mat.Dense, len(y))
+	var logDet float64
+	for k, row := range y {
+		l.Features.check(row)
+		data[k] = l.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
+		logDet += l.Features.logDet(row)
 	}
-	return t
+	return newLearnedTarget(l.Prior, y, func(dst []float64, u *mat.Dense) {
+		n, _ := u.Dims()
+		part := make([]float64, n)
+		for i := range dst {
+			dst[i] = logDet
+		}
+		for _, row := range data {
+			_, m := row.Dims()
+			tiled := mat.NewDense(n, m, nil)
+			for i := range n {
+				tiled.SetRow(i, row.RawRowView(0))
+			}
+			l.Flow.LogProb(part, tiled, u)
+			for i, v := range part {
+				dst[i] += v
+			}
+		}
+	})
 }
 
-// LearnedTarget is the prior times a learned likelihood: a target for the
-// algorithms of package sampler.
-type LearnedTarget struct {
-	prior Prior
-	flow  flow.Conditional
-	y     []*mat.Dense
-}
-
-var _ inverse.Density = (*LearnedTarget)(nil)
-
-// Dim returns the number of parameters.
-func (t *LearnedTarget) Dim() int { return t.prior.Dim() }
-
-// Transform returns that of the prior's support.
-func (t *LearnedTarget) Transform() prior.Transform { return prior.TransformOf(t.prior) }
-
-// LogProb returns log p(theta) + Σ log q(y_i|theta) over the repeats.
-func (t *LearnedTarget) LogProb(theta []float64) float64 {
-	p := t.prior.LogProb(theta)
-	if math.IsInf(p, -1) || !finite(theta) {
-		return math.Inf(-1)
+// unconstrained returns theta in the unconstrained coordinates of the prior.
+func unconstrained(pri Prior, theta *mat.Dense) (*mat.Dense, error) {
+	tr := transformOf(pri)
+	n, _ := theta.Dims()
+	_, k := tr.Dims()
+	u := mat.NewDense(n, k, nil)
+	for i := range n {
+		if err := tr.Unconstrain(u.RawRowView(i), theta.RawRowView(i)); err != nil {
+			return nil, fmt.Errorf("sbi: row %d of the parameters: %w", i, err)
+		}
 	}
-	row := mat.NewDense(1, len(theta), theta)
-	var l [1]float64
-	for _, y := range t.y {
-		t.flow.LogProb(l[:], y, row)
-		p += l[0]
-	}
-	if math.IsNaN(p) {
-		return math.Inf(-1)
-	}
-	return p
+	return u, nil
 }

@@ -15,29 +15,19 @@ import (
 	"github.com/go-inverse/inverse/prior"
 )
 
-// NPEOptions are the options of [NPE]. A nil pointer means the defaults.
-type NPEOptions struct {
-	// Flow is the family of densities. If Flow is nil, it will be defaulted
-	// to flow.NSF{}.
-	Flow flow.Architecture
-	// Fit are the options of the training. Its Transform is set by NPE, to
-	// that of the prior's support. Its Src is used if Src is nil.
-	Fit *flow.FitOptions
-	// Src is the source of all randomness. If Src is nil, a fresh seed is
-	// used.
-	Src rand.Source
-}
-
 // NeuralPosterior is the density q(θ|y) that [NPE] has learned, for any y. A
 // flow that has been saved and read again becomes one as
 //
-//	npe := &sbi.NeuralPosterior{Prior: pri, Flow: f, Columns: columns}
+//	npe := &sbi.NeuralPosterior{Prior: pri, Flow: f, Features: features}
 type NeuralPosterior struct {
 	Prior Prior
-	Flow  flow.Conditional
-	// Columns are the columns of the data that the flow is conditioned on,
-	// and nil if it is on all of them.
-	Columns []int
+	// Flow is the density of the parameters given the features.
+	Flow     flow.Conditional
+	Features Features
+	// ValidNLL is the mean of -log q(θ|y) over the rows for validation, that
+	// of the networks of an ensemble one by one: what posteriors that have
+	// learned from the same table can be compared by.
+	ValidNLL float64
 }
 
 // NPE is neural posterior estimation (Papamakarios and Murray, 2016; Greenberg
@@ -50,104 +40,51 @@ type NeuralPosterior struct {
 // support that has a transform.
 //
 // Rows of failed simulations are left out, see [Table.Valid]; a campaign has
-// them only if its Policy is Record. So are data that are the same in all
-// simulations, which say nothing; Columns has what is left.
+// them only if its Policy is Record. Features says what the network sees of
+// the data; with an Embedding in the options, that is all of them as they are.
+// For independent repeats of an experiment, side by side in a row of the
+// table, take the Embedding flow.Set{Size: numbers of one}.
 //
 // If training ends early, NPE returns the best posterior so far with the error.
-func NPE(ctx context.Context, pri Prior, table *Table, opt *NPEOptions) (*NeuralPosterior, error) {
+func NPE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralPosterior, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: prior is nil")
 	}
-	table, columns, err := trainingRows(table, pri.Dim())
+	table, err := trainingRows(table, pri.Dim())
 	if err != nil {
 		return nil, err
 	}
-	arch, fit := fitOptions(opt)
-	fit.Transform = prior.TransformOf(pri)
-	f, err := flow.Fit(ctx, arch, table.Theta, selectColumns(table.Y, columns), fit)
-	if f == nil {
-		return nil, fmt.Errorf("sbi: NPE: %w", err)
+	if opt == nil {
+		opt = new(Options)
 	}
-	npe := &NeuralPosterior{Prior: pri, Flow: f, Columns: columns}
+	fit, seed := opt.fitOptions()
+	fit.Transform = transformOf(pri)
+	return trainPosterior(ctx, pri, table, opt, fit, seed)
+}
+
+func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, fit *flow.FitOptions, seed uint64) (*NeuralPosterior, error) {
+	features, err := featuresFor(table.Y, fit.Embedding != nil)
+	if err != nil {
+		return nil, err
+	}
+	d, err := opt.train(ctx, table.Theta, features.of(table.Y), fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NPE: %w", err)
 	}
-	return npe, err
+	if d == nil {
+		return nil, err
+	}
+	return &NeuralPosterior{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}, err
 }
 
-func fitOptions(opt *NPEOptions) (flow.Architecture, *flow.FitOptions) {
-	var arch flow.Architecture = flow.NSF{}
-	fit := new(flow.FitOptions)
-	if opt != nil {
-		if opt.Flow != nil {
-			arch = opt.Flow
-		}
-		if opt.Fit != nil {
-			*fit = *opt.Fit
-		}
-		if opt.Src != nil {
-			fit.Src = opt.Src
-		}
-	}
-	return arch, fit
-}
-
-// trainingRows returns the valid rows, and the columns of the data that vary,
-// nil if all do.
-func trainingRows(table *Table, params int) (*Table, []int, error) {
-	if table == nil || table.Len() == 0 {
-		return nil, nil, errors.New("sbi: the table is empty")
-	}
-	valid := table.Valid()
-	if valid.Len() < 10 {
-		return nil, nil, fmt.Errorf("sbi: %d of %d simulations are valid, want at least 10", valid.Len(), table.Len())
-	}
-	if _, n := valid.Theta.Dims(); n != params {
-		return nil, nil, fmt.Errorf("sbi: the table has %d parameters, the prior %d", n, params)
-	}
-	_, m := valid.Y.Dims()
-	var columns []int
-	for j := range m {
-		first := valid.Y.At(0, j)
-		for i := range valid.Len() {
-			if valid.Y.At(i, j) != first {
-				columns = append(columns, j)
-				break
-			}
-		}
-	}
-	switch len(columns) {
-	case 0:
-		return nil, nil, errors.New("sbi: the data of all simulations are the same")
-	case m:
-		columns = nil
-	}
-	return valid, columns, nil
-}
-
-// selectColumns returns the columns of y, which is y itself if they are nil.
-func selectColumns(y *mat.Dense, columns []int) *mat.Dense {
-	if columns == nil {
-		return y
-	}
-	n, _ := y.Dims()
-	s := mat.NewDense(n, len(columns), nil)
-	for i := range n {
-		for k, j := range columns {
-			s.Set(i, k, y.At(i, j))
-		}
-	}
-	return s
-}
+// transformOf returns the transform of the prior's support.
+func transformOf(pri Prior) prior.Transform { return prior.TransformOf(pri) }
 
 // Given returns the posterior given y, whose draws are a sampler's. It panics
 // if y has not as many elements as the data that q was trained on.
 func (q *NeuralPosterior) Given(y []float64) *Posterior {
-	row := mat.NewDense(1, len(y), append([]float64(nil), y...))
-	if len(q.Columns) > 0 && q.Columns[len(q.Columns)-1] >= len(y) {
-		panic(fmt.Sprintf("sbi: y has %d elements, the posterior is conditioned on element %d", len(y), q.Columns[len(q.Columns)-1]))
-	}
-	row = selectColumns(row, q.Columns)
+	q.Features.check(y)
+	row := q.Features.of(mat.NewDense(1, len(y), append([]float64(nil), y...)))
 	return &Posterior{prior: q.Prior, q: q.Flow, y: row, at: flow.Given(q.Flow, row.RawRowView(0))}
 }
 

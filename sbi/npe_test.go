@@ -49,7 +49,7 @@ func TestNPE(t *testing.T) {
 		t.Fatal(err)
 	}
 	fit := &flow.FitOptions{Rate: 2e-3, Patience: 8}
-	npe, err := sbi.NPE(ctx, model.Prior, table, &sbi.NPEOptions{Flow: flow.MAF{Transforms: 2, Hidden: []int{32}}, Fit: fit, Src: rng.New(3, 0)})
+	npe, err := sbi.NPE(ctx, model.Prior, table, &sbi.Options{Flow: flow.MAF{Transforms: 2, Hidden: []int{32}}, Fit: fit, Src: rng.New(3, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestNPESupport(t *testing.T) {
 	ctx := context.Background()
 	fit := &flow.FitOptions{Epochs: 3}
 	arch := flow.MAF{Transforms: 2, Hidden: []int{16}}
-	npe, err := sbi.NPE(ctx, task.Prior, simulate(t, task, 500), &sbi.NPEOptions{Flow: arch, Fit: fit, Src: rng.New(6, 0)})
+	npe, err := sbi.NPE(ctx, task.Prior, simulate(t, task, 500), &sbi.Options{Flow: arch, Fit: fit, Src: rng.New(6, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,13 +167,13 @@ func TestNPETable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt := &sbi.NPEOptions{Fit: &flow.FitOptions{Epochs: 2}, Flow: flow.MAF{Transforms: 1}, Src: rng.New(8, 0)}
+	opt := &sbi.Options{Fit: &flow.FitOptions{Epochs: 2}, Flow: flow.MAF{Transforms: 1}, Src: rng.New(8, 0)}
 	npe, err := sbi.NPE(ctx, pri, table, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(npe.Columns) != 1 || npe.Columns[0] != 1 {
-		t.Errorf("columns %v, want 1 alone", npe.Columns)
+	if len(npe.Features.Columns) != 1 || npe.Features.Columns[0] != 1 {
+		t.Errorf("columns %v, want 1 alone", npe.Features.Columns)
 	}
 	draws := mat.NewDense(10, 1, nil)
 	if err := npe.Given([]float64{7, 0.5, 0}).Sample(ctx, draws); err != nil {
@@ -194,7 +194,7 @@ func TestNPETable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := &sbi.NeuralPosterior{Prior: pri, Flow: f, Columns: npe.Columns}
+	again := &sbi.NeuralPosterior{Prior: pri, Flow: f, Features: npe.Features}
 	y := []float64{7, 0.4, 0}
 	if p, q := again.Given(y).LogProb([]float64{0.3}), npe.Given(y).LogProb([]float64{0.3}); p != q {
 		t.Errorf("saved: log density %g, was %g", p, q)
@@ -220,7 +220,7 @@ func TestNLE(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nle, err := sbi.NLE(ctx, pri, table, &sbi.NPEOptions{Flow: flow.MAF{Transforms: 2, Hidden: []int{32}}, Fit: &flow.FitOptions{Rate: 2e-3, Patience: 8}, Src: rng.New(10, 0)})
+	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Flow: flow.MAF{Transforms: 2, Hidden: []int{32}}, Fit: &flow.FitOptions{Rate: 2e-3, Patience: 8}, Src: rng.New(10, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,291 @@
+package sbi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/rng"
+	"github.com/go-inverse/inverse/prior"
+)
+
+// LearnedTarget is the prior times a learned likelihood or likelihood ratio,
+// for given data: an unnormalised posterior density. It draws by itself, and is
+// a target for the algorithms of package sampler. Its methods are safe for
+// concurrent use.
+type LearnedTarget struct {
+	// Src is the source of Sample. If Src is nil, a fresh seed is used.
+	Src rand.Source
+
+	prior     Prior
+	transform prior.Transform
+	y         [][]float64
+	logLik    func(dst []float64, u *mat.Dense) // at unconstrained parameters
+}
+
+var (
+	_ SourceSampler   = (*LearnedTarget)(nil)
+	_ inverse.Density = (*LearnedTarget)(nil)
+)
+
+func newLearnedTarget(pri Prior, y [][]float64, logLik func(dst []float64, u *mat.Dense)) *LearnedTarget {
+	if len(y) == 0 {
+		panic("sbi: Given: there are no data")
+	}
+	t := &LearnedTarget{prior: pri, transform: transformOf(pri), logLik: logLik}
+	for _, row := range y {
+		t.y = append(t.y, append([]float64(nil), row...))
+	}
+	return t
+}
+
+// Dim returns the number of parameters.
+func (t *LearnedTarget) Dim() int { return t.prior.Dim() }
+
+// Transform returns that of the prior's support.
+func (t *LearnedTarget) Transform() prior.Transform { return t.transform }
+
+// LogProb returns log p(theta) + Σ log q(y_i|theta) over the repeats, or with
+// the logarithm of the ratio q(y_i|theta)/q(y_i).
+func (t *LearnedTarget) LogProb(theta []float64) float64 {
+	var l [1]float64
+	t.LogProbs(l[:], mat.NewDense(1, len(theta), theta))
+	return l[0]
+}
+
+// LogProbs sets dst[i] to LogProb of row i of theta, many at a time.
+func (t *LearnedTarget) LogProbs(dst []float64, theta *mat.Dense) {
+	n, _ := theta.Dims()
+	_, k := t.transform.Dims()
+	u := mat.NewDense(n, k, nil)
+	outside := make([]bool, n)
+	for i := range n {
+		row := theta.RawRowView(i)
+		outside[i] = !finite(row) || math.IsInf(t.prior.LogProb(row), -1) || t.transform.Unconstrain(u.RawRowView(i), row) != nil
+		if outside[i] {
+			clear(u.RawRowView(i))
+		}
+	}
+	t.logLik(dst, u)
+	for i := range dst {
+		if dst[i] += t.prior.LogProb(theta.RawRowView(i)); outside[i] || math.IsNaN(dst[i]) {
+			dst[i] = math.Inf(-1)
+		}
+	}
+}
+
+// Sample fills the rows of dst with draws, by tempered sequential Monte Carlo
+// (Del Moral, Doucet and Jasra, 2006) from the prior: at least 1000 particles,
+// which several modes share out among them, are reweighted, resampled and moved
+// by differential evolution (ter Braak, 2006), one half by the differences
+// between particles of the other. All particles are evaluated together, which
+// for a network is many times as fast as chains one by one.
+//
+// It is an error if the learned likelihood vanishes at all draws of the prior,
+// or if it is so narrow that 500 temperatures do not reach it.
+func (t *LearnedTarget) Sample(ctx context.Context, dst *mat.Dense) error {
+	return t.SampleFrom(ctx, dst, t.Src)
+}
+
+// SampleFrom is Sample with draws from src.
+func (t *LearnedTarget) SampleFrom(ctx context.Context, dst *mat.Dense, src rand.Source) error {
+	for _, row := range t.y {
+		if !finite(row) {
+			return fmt.Errorf("sbi: the data are not finite: %v", row)
+		}
+	}
+	rows, d := dst.Dims()
+	if d != t.Dim() {
+		panic(fmt.Sprintf("sbi: dst is %d×%d, the target has %d parameters", rows, d, t.Dim()))
+	}
+	p, err := newPopulation(t, (max(rows, leastParticles)+1)/2*2, rng.New(rng.Seed(src), 0))
+	if err != nil {
+		return err
+	}
+	for p.beta < 1 {
+		if p.stages++; p.stages > mostStages {
+			return fmt.Errorf("sbi: after %d temperatures the particles are at %.2g of the learned likelihood: it is too narrow for the prior's draws; use a sequential method, or start chains of package sampler near the mode", mostStages, p.beta)
+		}
+		p.temper()
+		if err := p.move(ctx, stageMoves, true); err != nil {
+			return err
+		}
+	}
+	if err := p.move(ctx, finalMoves, false); err != nil {
+		return err
+	}
+	for i, j := range p.rnd.Perm(p.n)[:rows] {
+		t.transform.Constrain(dst.RawRowView(i), p.u.RawRowView(j))
+	}
+	return nil
+}
+
+const (
+	leastParticles = 1000
+	mostStages     = 500
+	stageMoves     = 4
+	finalMoves     = 60
+)
+
+// population are the particles of a LearnedTarget.
+type population struct {
+	t      *LearnedTarget
+	n, k   int
+	rnd    *rand.Rand
+	u      *mat.Dense
+	logPri []float64 // of the unconstrained particles
+	logLik []float64
+	beta   float64
+	stages int
+	scale  float64 // of the differences
+
+	theta                  []float64
+	proposal               *mat.Dense
+	proposedPri, proposedL []float64
+	weight                 []float64
+}
+
+func newPopulation(t *LearnedTarget, n int, src *rng.Source) (*population, error) {
+	_, k := t.transform.Dims()
+	p := &population{
+		t: t, n: n, k: k, rnd: rand.New(src), u: mat.NewDense(n, k, nil), logPri: make([]float64, n), logLik: make([]float64, n), scale: 1,
+		theta: make([]float64, t.Dim()), proposal: mat.NewDense(n/2, k, nil),
+		proposedPri: make([]float64, n/2), proposedL: make([]float64, n/2), weight: make([]float64, n),
+	}
+	draws := mat.NewDense(n, t.Dim(), nil)
+	t.prior.Draw(draws, src)
+	for i := range n {
+		if err := t.transform.Unconstrain(p.u.RawRowView(i), draws.RawRowView(i)); err != nil {
+			return nil, fmt.Errorf("sbi: a draw of the prior: %w", err)
+		}
+		p.logPri[i] = p.logPrior(p.u.RawRowView(i))
+	}
+	p.likelihood(p.logLik, p.u)
+	if math.IsInf(floats.Max(p.logLik), -1) {
+		return nil, errors.New("sbi: the learned likelihood vanishes at all draws of the prior: the data may be far from all simulations, see Misspecification")
+	}
+	return p, nil
+}
+
+func (p *population) logPrior(u []float64) float64 {
+	l := p.t.transform.Constrain(p.theta, u)
+	l += p.t.prior.LogProb(p.theta)
+	if math.IsNaN(l) {
+		return math.Inf(-1)
+	}
+	return l
+}
+
+func (p *population) likelihood(dst []float64, u *mat.Dense) {
+	p.t.logLik(dst, u)
+	for i, v := range dst {
+		if math.IsNaN(v) || math.IsInf(v, 1) {
+			dst[i] = math.Inf(-1)
+		}
+	}
+}
+
+// temper raises β until the effective sample size falls to a half, and
+// resamples systematically.
+func (p *population) temper() {
+	step := 1 - p.beta
+	if p.ess(step) < float64(p.n)/2 {
+		lo, hi := 0.0, step
+		for range 60 {
+			if mid := (lo + hi) / 2; p.ess(mid) < float64(p.n)/2 {
+				hi = mid
+			} else {
+				lo = mid
+			}
+		}
+		step = hi
+	}
+	p.ess(step)
+	if p.beta += step; 1-p.beta < 1e-9 {
+		p.beta = 1
+	}
+	old, oldPri, oldL := mat.DenseCopyOf(p.u), append([]float64(nil), p.logPri...), append([]float64(nil), p.logLik...)
+	total := floats.Sum(p.weight)
+	at, sum, j := p.rnd.Float64(), p.weight[0], 0
+	// Resampled particles are neighbours of their copies: put them in random
+	// order, so that both halves have all of them.
+	for _, i := range p.rnd.Perm(p.n) {
+		for sum < at*total/float64(p.n) && j < p.n-1 {
+			j++
+			sum += p.weight[j]
+		}
+		at++
+		p.u.SetRow(i, old.RawRowView(j))
+		p.logPri[i], p.logLik[i] = oldPri[j], oldL[j]
+	}
+}
+
+// ess sets the weights for a step of β and returns their effective sample size.
+func (p *population) ess(step float64) float64 {
+	top := floats.Max(p.logLik)
+	var sum, square float64
+	for i, l := range p.logLik {
+		w := math.Exp(step * (l - top))
+		p.weight[i] = w
+		sum += w
+		square += w * w
+	}
+	return sum * sum / square
+}
+
+// move makes a number of moves of all particles, a half at a time.
+func (p *population) move(ctx context.Context, moves int, adapt bool) error {
+	h := p.n / 2
+	for m := range moves {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var accepted float64
+		for half := range 2 {
+			own, other := half*h, (1-half)*h
+			// Every fifth move has the length of the difference, which goes
+			// from mode to mode.
+			gamma := p.scale * 2.38 / math.Sqrt(2*float64(p.k))
+			jump := m%5 == 4
+			if jump {
+				gamma = 1
+			}
+			for i := range h {
+				a, b := p.rnd.IntN(h), p.rnd.IntN(h-1)
+				if b >= a {
+					b++
+				}
+				to, from := p.proposal.RawRowView(i), p.u.RawRowView(own+i)
+				ua, ub := p.u.RawRowView(other+a), p.u.RawRowView(other+b)
+				for j := range to {
+					diff := ua[j] - ub[j]
+					to[j] = from[j] + gamma*diff*(1+0.05*p.rnd.NormFloat64()) + 1e-4*diff*p.rnd.NormFloat64()
+				}
+				p.proposedPri[i] = p.logPrior(to)
+			}
+			p.likelihood(p.proposedL, p.proposal)
+			for i := range h {
+				k := own + i
+				ratio := p.proposedPri[i] - p.logPri[k] + p.beta*(p.proposedL[i]-p.logLik[k])
+				if ratio >= 0 || p.rnd.Float64() < math.Exp(ratio) {
+					p.u.SetRow(k, p.proposal.RawRowView(i))
+					p.logPri[k], p.logLik[k] = p.proposedPri[i], p.proposedL[i]
+					if !jump {
+						accepted++
+					}
+				}
+			}
+		}
+		if adapt && m%5 != 4 {
+			p.scale *= math.Exp(accepted/float64(p.n) - 0.3)
+			p.scale = min(max(p.scale, 1e-3), 1.5)
+		}
+	}
+	return nil
+}
