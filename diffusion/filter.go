@@ -106,6 +106,9 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 	if o.Draws > o.Particles {
 		return nil, fmt.Errorf("diffusion: Draws is %d of %d Particles", o.Draws, o.Particles)
 	}
+	if o.Grid == nil {
+		o.Grid = UniformLogSNR
+	}
 	r := &Reverse{Score: score, Solver: DDIM{o.Eta}, Steps: o.Steps, From: o.From, To: o.To, Grid: o.Grid, Start: o.Start}
 	p, solver, err := r.path()
 	if err != nil {
@@ -218,6 +221,19 @@ func (s *swarm) gather(m *mat.Dense, ancestor []int) {
 	for i, a := range ancestor {
 		copy(m.RawRowView(i), s.spare.RawRowView(a))
 	}
+}
+
+// forecast sets dst to the denoised means d, extrapolated to the middle of the
+// step in the log signal-to-noise ratio by those of the step before: with
+// them the ancestral step is SDE-DPM-Solver++(2M) (Lu et al. 2022), whose
+// errors are of second order.
+func (s *swarm) forecast(dst, d, before *mat.Dense) {
+	if s.k == 0 || s.k+1 == s.steps() {
+		dst.Copy(d)
+		return
+	}
+	c := 0.5 * (s.lambda(s.k+1) - s.lambda(s.k)) / (s.lambda(s.k) - s.lambda(s.k-1))
+	combine(dst, 1+c, d, -c, before)
 }
 
 // ancestral returns the coefficients of the ancestral step from level k: it

@@ -85,7 +85,7 @@ func (m *MCGDiff) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error
 	}
 	return m.run(ctx, dst, m.score, func(w *walk) filterKind {
 		k := len(m.s)
-		f := &mcgdiff{MCGDiff: m, eta: eta, d: w.scratch(), z: w.scratch(), c: mat.NewDense(w.r, k, nil), free: mat.NewDense(w.r, k, nil), until: make([]int, k)}
+		f := &mcgdiff{MCGDiff: m, eta: eta, d: w.scratch(), z: w.scratch(), e: w.scratch(), before: w.scratch(), c: mat.NewDense(w.r, k, nil), free: mat.NewDense(w.r, k, nil), until: make([]int, k)}
 		for i, s := range m.s {
 			if s > 0 {
 				f.until[i] = m.level(w, s)
@@ -117,6 +117,8 @@ type mcgdiff struct {
 	*MCGDiff
 	eta     float64
 	d, z    *mat.Dense
+	e       *mat.Dense // forecast
+	before  *mat.Dense // denoised means of the step before
 	c, free *mat.Dense // coordinates Vᵀ of the particles, and of the unguided step
 	until   []int      // level up to which a coordinate is guided, -1 for never
 }
@@ -172,7 +174,9 @@ func (f *mcgdiff) step(s *swarm) {
 	x, d, v := s.ancestral(f.eta)
 	s.denoise(f.d, s.x, s.t[s.k])
 	f.op.MulVT(f.c, s.x)
-	combine(s.x, x, s.x, d, f.d) // the mean of the unguided step
+	s.forecast(f.e, f.d, f.before)
+	combine(s.x, x, s.x, d, f.e) // the mean of the unguided step
+	f.before.Copy(f.d)
 	f.op.MulVT(f.free, s.x)
 	for i, u := range f.until {
 		if s.k+1 > u {
@@ -187,6 +191,7 @@ func (f *mcgdiff) step(s *swarm) {
 	if ancestor := s.resample(); ancestor != nil {
 		s.gather(s.x, ancestor)
 		s.gather(f.free, ancestor)
+		s.gather(f.before, ancestor)
 	}
 	if v == 0 {
 		return

@@ -59,7 +59,7 @@ func (s *TDS) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error) {
 		eta = 1
 	}
 	return s.run(ctx, dst, s.guide.model(), func(w *walk) filterKind {
-		return &tds{TDS: s, eta: eta, p: newPoint(s.guide.model()), g: w.scratch(), z: w.scratch(), logp: make([]float64, w.r), next: make([]float64, w.r)}
+		return &tds{TDS: s, eta: eta, p: newPoint(s.guide.model()), g: w.scratch(), z: w.scratch(), d: w.scratch(), before: w.scratch(), logp: make([]float64, w.r), next: make([]float64, w.r)}
 	})
 }
 
@@ -68,7 +68,8 @@ type tds struct {
 	eta        float64
 	p          *point // at the particles
 	g, z       *mat.Dense
-	logp, next []float64 // the twist at the particles
+	d, before  *mat.Dense // forecast, and denoised means of the step before
+	logp, next []float64  // the twist at the particles
 }
 
 func (f *tds) start(s *swarm) {
@@ -85,7 +86,7 @@ func (f *tds) evaluate(s *swarm, k int, logp []float64) {
 
 func (f *tds) step(s *swarm) {
 	if ancestor := s.resample(); ancestor != nil {
-		for _, m := range []*mat.Dense{s.x, &f.p.mean, f.g} {
+		for _, m := range []*mat.Dense{s.x, &f.p.mean, f.before, f.g} {
 			s.gather(m, ancestor)
 		}
 		for i, a := range ancestor {
@@ -94,7 +95,9 @@ func (f *tds) step(s *swarm) {
 		copy(f.logp, f.next)
 	}
 	x, d, v := s.ancestral(f.eta)
-	combine(s.x, x, s.x, d, &f.p.mean)
+	s.forecast(f.d, &f.p.mean, f.before)
+	combine(s.x, x, s.x, d, f.d)
+	f.before.Copy(&f.p.mean)
 	last := s.k+1 == s.steps()
 	if v > 0 {
 		// The shift dσ²/α of the mean by the guidance costs the weight
