@@ -3,37 +3,57 @@ package diffusion
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
 )
 
-// Steps of draws a second, on all processors: ancestral sampling of a mixture
-// of 25 components, of its posterior by DPS and MMPS, and with a perceptron.
-func BenchmarkReverse(b *testing.B) {
-	run := func(name string, s *Reverse) {
-		b.Run(name, func(b *testing.B) {
-			const draws = 2048
-			s.Steps, s.Src = 100, src(1)
+// benchmark reports steps of draws a second with one worker and with as many
+// as processors. testdata/torch_bench.py does the same in PyTorch.
+func benchmark(b *testing.B, name string, draws, steps int, s *Reverse) {
+	workers := []int{1}
+	if n := runtime.GOMAXPROCS(0); n > 1 {
+		workers = append(workers, n)
+	}
+	for _, n := range workers {
+		b.Run(fmt.Sprintf("%s/workers=%d", name, n), func(b *testing.B) {
+			s.Steps, s.Src, s.Workers = steps, src(1), n
 			x := mat.NewDense(draws, s.Dim(), nil)
+			check(b, s.Sample(context.Background(), x))
 			for b.Loop() {
 				check(b, s.Sample(context.Background(), x))
 			}
-			b.ReportMetric(float64(b.N)*draws*float64(s.Steps)/b.Elapsed().Seconds(), "draw-steps/s")
+			b.ReportMetric(float64(b.N)*float64(draws)*float64(steps)/b.Elapsed().Seconds(), "draw-steps/s")
 		})
 	}
+}
+
+// Ancestral sampling of a mixture of 25 components, and of its posterior by
+// DPS and MMPS.
+func BenchmarkMixture(b *testing.B) {
 	for _, d := range []int{8, 80} {
 		p := newMixture25(b, d, 2, 1)
-		dps, err := NewDPS(p.score, p.lik)
+		score, err := Diffuse(p.prior, NewVP(.1, 20))
+		check(b, err)
+		dps, err := NewDPS(score, p.lik)
 		check(b, err)
 		dps.Weight = 1e-3 // does not diverge
-		mmps, err := NewMMPS(p.score, p.lik)
+		mmps, err := NewMMPS(score, p.lik)
 		check(b, err)
-		vp := p.score.Schedule()
-		run(fmt.Sprintf("prior/d=%d", d), &Reverse{Score: p.score, Solver: DDIM{Eta: 1}})
-		run(fmt.Sprintf("DPS/d=%d", d), &Reverse{Score: sumOf(b, p.score, dps), Schedule: vp, Solver: DDIM{Eta: 1}})
-		run(fmt.Sprintf("MMPS/d=%d", d), &Reverse{Score: sumOf(b, p.score, mmps), Schedule: vp, Solver: DDIM{Eta: 1}})
+		vp := score.Schedule()
+		benchmark(b, fmt.Sprintf("prior/d=%d", d), 2048, 100, &Reverse{Score: score, Solver: DDIM{Eta: 1}})
+		benchmark(b, fmt.Sprintf("DPS/d=%d", d), 2048, 100, &Reverse{Score: sumOf(b, score, dps), Schedule: vp, Solver: DDIM{Eta: 1}})
+		benchmark(b, fmt.Sprintf("MMPS/d=%d", d), 2048, 100, &Reverse{Score: sumOf(b, score, mmps), Schedule: vp, Solver: DDIM{Eta: 1}})
 	}
+}
+
+// Ancestral sampling with networks of the default size.
+func BenchmarkNetwork(b *testing.B) {
 	w, _ := smallNetwork(b, MLP{}, 16, TrainOptions{})
-	run("MLP/d=16", &Reverse{Score: w, Solver: DDIM{Eta: 1}})
+	benchmark(b, "MLP/d=16", 2048, 100, &Reverse{Score: w, Solver: DDIM{Eta: 1}})
+	for _, side := range []int{8, 28} {
+		w, _ := smallNetwork(b, UNet{Side: side}, side*side, TrainOptions{})
+		benchmark(b, fmt.Sprintf("UNet/%d", side), 128, 4, &Reverse{Score: w, Solver: DDIM{Eta: 1}})
+	}
 }

@@ -139,8 +139,9 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 				return err
 			}
 			kind.step(s)
-			if row := s.diverged(); row >= 0 {
-				return &DivergedError{s.k + 1, s.steps(), s.t[s.k], i*o.Draws + row, "take more steps, or another twist"}
+			if err := s.diverged("take more steps, or another twist"); err != nil {
+				err.Row += i * o.Draws
+				return err
 			}
 			if math.IsNaN(floats.Sum(s.logw)) || math.IsInf(floats.Max(s.logw), -1) {
 				return fmt.Errorf("diffusion: no particle has a weight after step %d of %d: take more particles or steps", s.k+1, s.steps())

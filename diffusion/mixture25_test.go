@@ -32,6 +32,7 @@ type mixture25 struct {
 	score *Diffused
 	lik   *likelihood.Gaussian
 	post  *posterior.Mixture
+	prior *prior.Mixture
 
 	a        *mat.Dense // = U diag(singular) Vᵀ
 	v        *mat.Dense // d×d
@@ -75,7 +76,7 @@ func newMixture25(t testing.TB, d, dy int, seed uint64) *mixture25 {
 	}
 	op, err := forward.NewDense(&a)
 	check(t, err)
-	p := &mixture25{a: &a, v: &v, singular: s, modes: make([]float64, dy), sigma: sigma}
+	p := &mixture25{prior: pri, a: &a, v: &v, singular: s, modes: make([]float64, dy), sigma: sigma}
 	mat.NewVecDense(dy, p.modes).MulVec(u.T(), y.RowView(0))
 	floats.Div(p.modes, s)
 	p.lik, err = likelihood.NewGaussian(op, y.RawRowView(0), sigma)

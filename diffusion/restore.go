@@ -225,8 +225,8 @@ func (g *SplitGibbs) Sample(ctx context.Context, dst *mat.Dense) error {
 			for w.k = 0; w.k < w.steps(); w.k++ {
 				solver.step(w)
 			}
-			if row := w.diverged(); row >= 0 {
-				return fmt.Errorf("diffusion: SplitGibbs: draw %d has diverged in iteration %d, where ρ = %.3g: check the score near t = %.3g", from+row, iteration+1, rho, t)
+			if err := w.diverged("check the score"); err != nil {
+				return fmt.Errorf("diffusion: SplitGibbs: draw %d has diverged in iteration %d, where ρ = %.3g: check the score near t = %.3g", from+err.Row, iteration+1, rho, t)
 			}
 			if rho *= o.Decay; rho <= o.RhoMin {
 				rho = o.RhoMin

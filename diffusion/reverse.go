@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/par"
 	"github.com/go-inverse/inverse/internal/rng"
 )
@@ -123,8 +124,9 @@ func (r *Reverse) Sample(ctx context.Context, dst *mat.Dense) error {
 				return err
 			}
 			step.step(w)
-			if row := w.diverged(); row >= 0 {
-				return &DivergedError{w.k + 1, w.steps(), w.t[w.k], lo + row, solver.remedy()}
+			if err := w.diverged(solver.remedy()); err != nil {
+				err.Row += lo
+				return err
 			}
 		}
 		progress.Add(hi - lo)
@@ -271,10 +273,14 @@ func (w *walk) start(m Moments) {
 // scratch returns a matrix of the shape of the state.
 func (w *walk) scratch() *mat.Dense { return mat.NewDense(w.r, w.n, nil) }
 
-// noise fills the rows of z with standard normal draws.
+// noise fills z with standard normal draws.
 func (w *walk) noise(z *mat.Dense) {
+	if raw := z.RawMatrix(); raw.Stride == raw.Cols {
+		rng.Noise(raw.Data[:raw.Rows*raw.Cols], w.src)
+		return
+	}
 	for i := range w.r {
-		rng.FillNormal(z.RawRowView(i), w.src)
+		rng.Noise(z.RawRowView(i), w.src)
 	}
 }
 
@@ -292,15 +298,22 @@ func (w *walk) denoise(dst, x *mat.Dense, t float64) {
 // tooLarge is how far a state may be from zero, in units of the start.
 const tooLarge = 1e8
 
-// diverged returns the first row with an element that is not finite or too
-// large, or -1.
-func (w *walk) diverged() int {
+// diverged returns the error of the first row with an element that is not
+// finite or too large.
+func (w *walk) diverged(remedy string) *DivergedError {
 	for i := range w.r {
-		for _, v := range w.x.RawRowView(i) {
-			if !(math.Abs(v) <= w.limit) {
-				return i
+		row := w.x.RawRowView(i)
+		if kernel.SumSquares(row) <= w.limit*w.limit {
+			continue
+		}
+		for _, v := range row {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				remedy = "the score, or the operator, has a value there that is not finite"
+			} else if math.Abs(v) <= w.limit {
+				continue
 			}
+			return &DivergedError{w.k + 1, w.steps(), w.t[w.k], i, remedy}
 		}
 	}
-	return -1
+	return nil
 }

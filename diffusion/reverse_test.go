@@ -282,7 +282,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		step := solver.begin(w)
 		step.step(w)
 		w.k = 3
-		if n := testing.AllocsPerRun(20, func() { step.step(w); w.diverged() }); n >= 1 {
+		if n := testing.AllocsPerRun(20, func() { step.step(w); w.diverged("") }); n >= 1 {
 			t.Errorf("%s: %v allocations a step", name, n)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/prior"
 )
 
@@ -217,11 +218,28 @@ func keep(d, x *mat.Dense) {
 
 // combine sets dst to ax + by; dst may be x or y.
 func combine(dst *mat.Dense, a float64, x *mat.Dense, b float64, y *mat.Dense) {
-	for i := range dst.RawMatrix().Rows {
-		d, x, y := dst.RawRowView(i), x.RawRowView(i), y.RawRowView(i)
-		for j, v := range x {
-			d[j] = a*v + b*y[j]
-		}
+	to, v, w := dst.RawMatrix(), x.RawMatrix(), y.RawMatrix()
+	if to.Stride == to.Cols && v.Stride == to.Cols && w.Stride == to.Cols {
+		n := to.Rows * to.Cols
+		combineRow(to.Data[:n], a, v.Data[:n], b, w.Data[:n])
+		return
+	}
+	for i := range to.Rows {
+		combineRow(dst.RawRowView(i), a, x.RawRowView(i), b, y.RawRowView(i))
+	}
+}
+
+func combineRow(dst []float64, a float64, x []float64, b float64, y []float64) {
+	switch {
+	case len(dst) == 0:
+	case &x[0] == &y[0]:
+		kernel.Scale(dst, a+b, x)
+	case &dst[0] == &y[0]:
+		kernel.Scale(dst, b, y)
+		kernel.Axpy(dst, a, x)
+	default:
+		kernel.Scale(dst, a, x)
+		kernel.Axpy(dst, b, y)
 	}
 }
 

@@ -189,12 +189,17 @@ func (d *diffused) evaluate(dst, x, v *mat.Dense, alpha, sigma float64, what qua
 	defer d.scratch.put(buf)
 	p := d.start(alpha, sigma, *buf)
 	rows, n := x.RawMatrix().Rows, d.n
+	direct := len(d.groups) == 1 && d.groups[0].cov.v == nil && alpha > 1e-100
 	for lo := 0; lo < rows; lo += rowBlock {
 		r := min(rowBlock, rows-lo)
 		p.rows(x, lo, r, len(d.groups) == 1)
 		kernel.SoftmaxRows(r, d.k, p.resp, d.k, p.logit, d.k)
 		if what == scoreVJP {
 			p.pushforward(v, lo, r)
+		}
+		if direct {
+			p.direct(dst, lo, r, what)
+			continue
 		}
 		for i, g := range d.groups {
 			e := p.block(p.e, i, r)
@@ -226,6 +231,36 @@ func (d *diffused) evaluate(dst, x, v *mat.Dense, alpha, sigma float64, what qua
 				p.addMeans(f, alpha, p.push, i, r)
 				p.emit(dst, f, i, lo, r)
 			}
+		}
+	}
+}
+
+// direct is what evaluate does with one group whose covariance is diagonal:
+// the sum over components is a product with scaled, α m_k/v, and the rest is
+// one pass over the rows.
+func (p *pass) direct(dst *mat.Dense, lo, r int, what quantity) {
+	g, n := &p.groups[0], p.n
+	weights, factor, e, gain := p.resp, 1.0, p.e, p.turn[:n]
+	for j, inv := range p.invVar[:n] {
+		gain[j] = -inv
+	}
+	switch what {
+	case denoised:
+		factor = p.sigma * p.sigma / p.alpha
+		for j, lambda := range g.cov.lambda {
+			gain[j] *= -p.alpha * lambda
+		}
+	case scoreVJP:
+		weights, e = p.push, p.f
+	}
+	raw := dst.RawMatrix()
+	to := raw.Data[lo*raw.Stride:]
+	kernel.Gemm(false, false, r, n, p.k, factor, weights, p.k, p.scaled, n, 0, to, raw.Stride)
+	for l := range r {
+		row := to[l*raw.Stride:][:n]
+		kernel.AddMul(row, gain, e[l*n:][:n])
+		if what == denoised {
+			kernel.Add(row, row, g.centre)
 		}
 	}
 }
@@ -264,7 +299,9 @@ func (p *pass) coordinates(e []float64, x *mat.Dense, shift float64, i, lo, r in
 		to = p.turn[:r*n]
 	}
 	for l := range r {
-		floats.AddScaledTo(to[l*n:(l+1)*n], x.RawRowView(lo+l), -shift, g.centre)
+		row := to[l*n : (l+1)*n]
+		copy(row, x.RawRowView(lo+l))
+		kernel.Axpy(row, -shift, g.centre)
 	}
 	if g.cov.v != nil {
 		g.cov.toEigen(r, e, to)
