@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -49,14 +50,26 @@ func settings(r runner) *Filter {
 }
 
 // The filters correct what guidances get wrong, on a posterior that guidances
-// miss by W1 0.05 and more, and estimate the evidence.
+// miss by W1 0.05 and more, and estimate the evidence. By
+//
+//	INVERSE_SLOW=1 go test ./diffusion -run TestFiltersBimodal -v
+//
+// there are so many draws that what is left is the error of 64 particles and
+// 100 steps.
 func TestFiltersBimodal(t *testing.T) {
 	p := newBimodal(t)
 	n := 12_800
+	limits := map[string]float64{"TDS PiGDM": .02, "TDS MMPS": .02, "TDS Exact": .02, "TDS DPS": .04, "MCGDiff": .03}
 	if testing.Short() {
 		n = 1024
+		for name := range limits {
+			limits[name] += .04
+		}
 	}
-	limits := map[string]float64{"TDS PiGDM": .015, "TDS MMPS": .035, "TDS DPS": .037, "TDS Exact": .035, "MCGDiff": .045}
+	if os.Getenv("INVERSE_SLOW") != "" {
+		n = 128_000
+		limits = map[string]float64{"TDS PiGDM": .015, "TDS MMPS": .01, "TDS Exact": .01, "TDS DPS": .035, "MCGDiff": .01}
+	}
 	for name, s := range filters(t, p.score, p.lik) {
 		limit, ok := limits[name]
 		if !ok || testing.Short() && name == "TDS DPS" { // one filter says little
@@ -73,11 +86,11 @@ func TestFiltersBimodal(t *testing.T) {
 		log, rel := report.Evidence()
 		t.Logf("%-12s mean %.4f std %.4f W1 %.4f, evidence %.4f ± %.4f of the exact one, mean ESS %.1f", name, got.mean, got.std, got.w1,
 			math.Exp(log-p.post.LogEvidence()), rel, stat.Mean(report.ESS, nil))
-		if limit += 1.5 * got.std / math.Sqrt(float64(n)); got.w1 > limit {
+		if got.w1 > limit {
 			t.Errorf("%s: W1 is %.4f, want at most %.4f", name, got.w1, limit)
 		}
-		// 100 steps leave a few percent.
-		if d := math.Abs(log - p.post.LogEvidence()); d > 4*rel+.05 {
+		// 100 steps leave less than a percent.
+		if d := math.Abs(log - p.post.LogEvidence()); d > 4*rel+.01 {
 			t.Errorf("%s: log evidence is off by %.4f ± %.4f", name, d, rel)
 		}
 	}
