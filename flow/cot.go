@@ -110,7 +110,7 @@ func (a COT) build64(p *nn.Params[float64], dx, dc int) network[float64] {
 func buildCOT[T kernel.Float](p *nn.Params[T], a COT, dx, dc int) network[T] {
 	phi := newPotential(p, dx, dc, a.Width, a.Rank)
 	return &cot[T]{
-		potentialFlow: potentialFlow[T]{potential: phi, steps: a.EvalSteps, tolerance: a.Tolerance},
+		potentialFlow: potentialFlow[T]{potential: phi, integration: integration{a.EvalSteps, a.Tolerance}},
 		training: transport[T]{
 			potential: phi, steps: a.Steps, validSteps: a.EvalSteps,
 			alpha: max(a.Alpha, 0), beta: max(a.Beta, 0), wrongSign: a.wrongSign,

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -42,6 +41,9 @@ type Diffusion struct {
 	// EvalSteps is the number of steps of the classical method of Runge and
 	// Kutta in the trained flow. If it is 0, it will be defaulted to 16.
 	EvalSteps int
+	// Tolerance, if positive, is the error that each step of the trained flow
+	// may make, as in COT.
+	Tolerance float64
 }
 
 var _ Architecture = Diffusion{}
@@ -56,6 +58,7 @@ func (a Diffusion) resolve(dx, dc int) (Architecture, error) {
 		count("Diffusion", "Width", &a.Width, 128, 1),
 		count("Diffusion", "Blocks", &a.Blocks, 3, 1),
 		count("Diffusion", "EvalSteps", &a.EvalSteps, 16, 1),
+		checkTolerance("Diffusion", a.Tolerance),
 	)
 	if !(a.StdLog > 0) || math.IsInf(a.StdLog, 0) || math.IsNaN(a.MeanLog) || math.IsInf(a.MeanLog, 0) {
 		err = errors.Join(err, errors.New("flow: Diffusion: MeanLog and StdLog are not finite, or StdLog is negative"))
@@ -75,52 +78,22 @@ func (a Diffusion) build64(p *nn.Params[float64], dx, dc int) network[float64] {
 	return buildDiffusion(p, a, dx, dc)
 }
 
+func buildDiffusion[T kernel.Float](p *nn.Params[T], a Diffusion, dx, dc int) network[T] {
+	f := &diffusion[T]{a: a, field: newField(p, dx, dc, a.Width, a.Blocks)}
+	f.paths = velocityPaths[T]{field: &f.field, velocity: levelVelocity[T]{}, integration: integration{a.EvalSteps, a.Tolerance}}
+	return f
+}
+
 type diffusion[T kernel.Float] struct {
-	a       Diffusion
-	d, dc   int
-	fourier *nn.Fourier[T]
-	state   *nn.Linear[T] // of v
-	given   *nn.Linear[T] // of the noise level and the context
-	up      []*nn.Linear[T]
-	down    []*nn.Linear[T]
-	last    *nn.Linear[T]
+	a Diffusion
+	field[T]
+	paths velocityPaths[T]
 }
 
 var (
 	_ network[float32]    = (*diffusion[float32])(nil)
 	_ continuous[float32] = (*diffusion[float32])(nil)
 )
-
-// levelFeatures is the number of features of the noise level.
-const levelFeatures = 16
-
-func buildDiffusion[T kernel.Float](p *nn.Params[T], a Diffusion, dx, dc int) network[T] {
-	f := &diffusion[T]{a: a, d: dx, dc: dc, fourier: nn.NewFourier[T](levelFeatures, 0.5, 32)}
-	f.state = nn.NewLinear(p, "state", dx, a.Width, kernel.Identity)
-	f.given = nn.NewLinear(p, "given", levelFeatures+dc, a.Width, kernel.Identity)
-	for i := range a.Blocks {
-		name := fmt.Sprintf("blocks.%d", i)
-		f.up = append(f.up, nn.NewLinear(p, name+".up", a.Width, a.Width, kernel.SiLU))
-		f.down = append(f.down, nn.NewLinear(p, name+".down", a.Width, a.Width, kernel.Identity))
-	}
-	f.last = nn.NewZeroLinear(p, "last", a.Width, dx, kernel.Identity)
-	return f
-}
-
-// field records F for points v, the logarithms of their noise levels (r×1) and
-// contexts.
-func (f *diffusion[T]) field(t *autodiff.Tape[T], v autodiff.Dual, logLevel, c autodiff.Var) autodiff.Dual {
-	given := f.fourier.Forward(t, t.Scale(0.25, logLevel))
-	if c != 0 {
-		given = t.ConcatCols(given, c)
-	}
-	h := t.AddDual(f.state.ForwardDual(t, v), autodiff.Dual{Val: f.given.Forward(t, given)})
-	for i := range f.up {
-		u := f.up[i].ForwardDual(t, t.ActivateDual(kernel.SiLU, h))
-		h = t.AddDual(h, f.down[i].ForwardDual(t, u))
-	}
-	return f.last.ForwardDual(t, t.ActivateDual(kernel.SiLU, h))
-}
 
 func (f *diffusion[T]) loss(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.Var) autodiff.Var {
 	if !b.Valid {
@@ -138,13 +111,13 @@ func (f *diffusion[T]) loss(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.V
 func (f *diffusion[T]) draw(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.Var, shift float64) autodiff.Var {
 	rows, d := len(b.Rows), f.d
 	rnd := rand.New(b.Src)
-	point, target, level := t.Input(rows, d), t.Input(rows, d), t.Input(rows, 1)
+	point, target, feature := t.Input(rows, d), t.Input(rows, d), t.Input(rows, 1)
 	xs, v, y := t.Value(x), t.Value(point), t.Value(target)
 	for i := range rows {
 		u := (float64(i)+rnd.Float64())/float64(rows) + shift
 		u -= math.Floor(u)
 		logLevel := f.a.MeanLog + f.a.StdLog*math.Sqrt2*math.Erfinv(math.Max(-1+1e-9, 2*u-1))
-		t.Value(level)[i] = T(logLevel)
+		t.Value(feature)[i] = T(levelScale * logLevel)
 		sin, cos := math.Sincos(math.Atan(math.Exp(logLevel)))
 		for k := i * d; k < (i+1)*d; k++ {
 			z := rnd.NormFloat64()
@@ -152,11 +125,11 @@ func (f *diffusion[T]) draw(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.V
 			y[k] = T(sin*float64(xs[k]) - cos*z)
 		}
 	}
-	out := f.field(t, autodiff.Dual{Val: point}, level, c).Val
+	out := f.record(t, autodiff.Dual{Val: point}, feature, c).Val
 	return t.Scale(1/T(d), t.RowSums(t.Square(t.Sub(out, target))))
 }
 
-func (f *diffusion[T]) prepare(*nn.Params[T]) {}
+func (f *diffusion[T]) prepare(p *nn.Params[T]) { f.paths.params = p.Values }
 
 // The noise levels that a flow begins and ends at, and the power of σ that its
 // steps are equal in (Karras et al. 2022, eq. 5).
@@ -174,83 +147,36 @@ func levelAt(t float64) (level, speed float64) {
 	return level, (hi - lo) * levelPower * math.Pow(s, levelPower-1) / (1 + level*level)
 }
 
-// rate sets dv to dv/dt, and divergence, unless it is nil, to its divergence.
-func (f *diffusion[T]) rate(w *workspace[T], dv, divergence, v, c []T, time float64) {
-	t, rows := w.begin(), len(v)/f.d
-	level, speed := levelAt(time)
-	at := autodiff.Dual{Val: w.input(v, rows)}
-	if divergence != nil {
-		at = t.Seed(at.Val, 0, f.d)
-	}
-	out := f.field(t, at, t.Fill(rows, 1, T(math.Log(level))), w.input(c, rows))
-	kernel.Scale(dv, -T(speed), t.Value(out.Val))
-	if divergence != nil {
-		kernel.Scale(divergence, -T(speed), t.Value(t.Trace(out)))
-	}
-}
+// levelScale is the factor of log σ in the network's input.
+const levelScale = 0.25
 
-// integrate replaces v by its place at time to, from that at time from, and
-// adds the integral of the divergence to logDet unless that is nil.
-func (f *diffusion[T]) integrate(w *workspace[T], v, logDet, c []T, from, to float64, steps int) {
-	n, rows := len(v), len(v)/f.d
-	mid, total := make([]T, n), make([]T, n)
-	dv := make([]T, n)
-	var div, sum []T
-	if logDet != nil {
-		div, sum = make([]T, rows), make([]T, rows)
-	}
-	h := (to - from) / float64(steps)
-	for k := range steps {
-		start := from + float64(k)*h
-		clear(total)
-		clear(sum)
-		copy(mid, v)
-		for s, stage := range [4]struct{ at, next, weight float64 }{{0, 0.5, 1. / 6}, {0.5, 0.5, 1. / 3}, {0.5, 1, 1. / 3}, {1, 0, 1. / 6}} {
-			f.rate(w, dv, div, mid, c, start+stage.at*h)
-			kernel.Axpy(total, T(stage.weight*h), dv)
-			if div != nil {
-				kernel.Axpy(sum, T(stage.weight*h), div)
-			}
-			if s < 3 {
-				copy(mid, v)
-				kernel.Axpy(mid, T(stage.next*h), dv)
-			}
-		}
-		kernel.Add(v, v, total)
-		if logDet != nil {
-			kernel.Add(logDet, logDet, sum)
-		}
-	}
+// levelVelocity is dv/dt = -dφ/dt F(v, log σ, c).
+type levelVelocity[T kernel.Float] struct{}
+
+func (levelVelocity[T]) at(t T) (in, feature, skip, out T) {
+	level, speed := levelAt(float64(t))
+	return 1, T(levelScale * math.Log(level)), 0, T(-speed)
 }
 
 // shrink is cos φ at the least noise level, where x = v/shrink.
 var shrink = 1 / math.Sqrt(1+leastLevel*leastLevel)
 
-func (f *diffusion[T]) invert(w *workspace[T], z, logDet, x, c []T) {
+func (f *diffusion[T]) invert(_ *workspace[T], z, logDet, x, c []T) {
 	kernel.Scale(z, T(shrink), x)
+	f.paths.invert(z, logDet, z, c)
 	for i := range logDet {
-		logDet[i] = T(float64(f.d) * math.Log(shrink))
-	}
-	f.integrate(w, z, logDet, c, 0, 1, f.a.EvalSteps)
-	for i, l := range logDet {
-		if l != l {
-			logDet[i] = T(math.Inf(-1))
-		}
+		logDet[i] += T(float64(f.d) * math.Log(shrink))
 	}
 }
 
-func (f *diffusion[T]) generate(w *workspace[T], z, c []T) {
-	f.integrate(w, z, nil, c, 1, 0, f.a.EvalSteps)
-	kernel.Scale(z, T(1/shrink), z)
-}
+func (f *diffusion[T]) generate(w *workspace[T], z, c []T) { f.between(w, z, c, 1, 0) }
 
 // between has time 1 for noise and 0 for x.
-func (f *diffusion[T]) between(w *workspace[T], z, c []T, from, to float64) {
+func (f *diffusion[T]) between(_ *workspace[T], z, c []T, from, to float64) {
 	if from == 0 {
 		kernel.Scale(z, T(shrink), z)
 	}
-	steps := max(1, int(math.Ceil(math.Abs(to-from)*float64(f.a.EvalSteps))))
-	f.integrate(w, z, nil, c, from, to, steps)
+	f.paths.between(z, c, from, to)
 	if to == 0 {
 		kernel.Scale(z, T(1/shrink), z)
 	}

@@ -24,7 +24,8 @@ var small = []Architecture{
 	MDN{Components: 3, Hidden: []int{12}},
 	COT{Width: 16, Steps: 2, EvalSteps: 4, Tolerance: 1e-12},
 	PCPMap{Layers: 3, Width: 12},
-	Matching{Width: 16, Tolerance: 1e-12, Transport: 0.1},
+	Matching{Width: 16, Blocks: 1, Tolerance: 1e-12, Transport: 0.1},
+	Diffusion{Width: 16, Blocks: 1, Tolerance: 1e-12},
 }
 
 func name(a Architecture) string {

@@ -14,25 +14,31 @@ import (
 )
 
 // Matching is a continuous flow trained by conditional flow matching (Lipman
-// et al. 2023, Tong et al. 2024): the velocity -∇ₓΦ of a potential like that
-// of [COT] is regressed on the velocities of straight lines from the rows x to
-// noise z,
+// et al. 2023, Tong et al. 2024): the velocity of particles on their way from
+// x at t = 0 to z at t = 1 is regressed on those of straight lines between
+// rows x and noise z,
 //
-//	E |∇ₓΦ((1-t)x + t z, t, c) + z - x|²,   t ~ U(0, 1),  z ~ N(0, I)
+//	E |v((1-t)x + t z, t, c) - (z - x)|²,   t ~ U(0, 1),  z ~ N(0, I)
 //
 // No equation is integrated in training, whose steps are many times cheaper
 // than those of COT, but more are needed, and the paths of the flow are curved
-// unless Transport is set. Densities use the exact divergence. The curve of
-// [Report] has the regression's loss.
+// unless Transport is set. A residual network F corrects the
+// velocity that would be right if x were standard normal,
+//
+//	v(x, t, c) = ((2t - 1) x/s + F(x/s, t, c))/s,   s² = (1-t)² + t²
+//
+// and is regressed on ((1-t)z - t x)/s, which has the same scale at all times.
+// The result are exponential averages of the weights. Densities use the exact
+// divergence. The curve of [Report] has the regression's loss.
 //
 // As for COT, g and its inverse are inverse up to the error of integration.
 type Matching struct {
-	// Width is the number of units of the network. If it is 0, it will be
+	// Width is the number of units of the hidden layers. If it is 0, it will be
 	// defaulted to 128.
 	Width int
-	// Rank is the rank of the quadratic part of the potential. If it is 0, it
-	// will be defaulted to 10 or, if less, the number of variables.
-	Rank int
+	// Blocks is the number of residual blocks of two layers. If it is 0, it
+	// will be defaulted to 2.
+	Blocks int
 	// EvalSteps is the number of steps of the classical method of Runge and
 	// Kutta in the trained flow. If it is 0, it will be defaulted to 32.
 	EvalSteps int
@@ -55,7 +61,7 @@ func (Matching) kind() string { return "matching" }
 func (a Matching) resolve(dx, dc int) (Architecture, error) {
 	err := errors.Join(
 		count("Matching", "Width", &a.Width, 128, 1),
-		count("Matching", "Rank", &a.Rank, min(10, dx+1+dc), 1),
+		count("Matching", "Blocks", &a.Blocks, 2, 1),
 		count("Matching", "EvalSteps", &a.EvalSteps, 32, 1),
 		checkTolerance("Matching", a.Tolerance),
 	)
@@ -66,7 +72,7 @@ func (a Matching) resolve(dx, dc int) (Architecture, error) {
 }
 
 func (Matching) training() training {
-	return training{batch: 256, patience: 20, drops: 3, rate: 5e-3, clip: 5}
+	return training{batch: 256, validEvery: 100, patience: 20, drops: 2, rate: 1e-3, clip: 5, ema: 0.999}
 }
 
 func (a Matching) build32(p *nn.Params[float32], dx, dc int) network[float32] {
@@ -78,37 +84,51 @@ func (a Matching) build64(p *nn.Params[float64], dx, dc int) network[float64] {
 }
 
 func buildMatching[T kernel.Float](p *nn.Params[T], a Matching, dx, dc int) network[T] {
-	phi := newPotential(p, dx, dc, a.Width, a.Rank)
-	return &matching[T]{
-		potentialFlow: potentialFlow[T]{potential: phi, steps: a.EvalSteps, tolerance: a.Tolerance},
-		transport:     a.Transport,
-	}
+	f := &matching[T]{field: newField(p, dx, dc, a.Width, a.Blocks), transport: a.Transport}
+	f.paths = velocityPaths[T]{field: &f.field, velocity: lineVelocity[T]{}, integration: integration{a.EvalSteps, a.Tolerance}}
+	return f
 }
 
 type matching[T kernel.Float] struct {
-	potentialFlow[T]
+	field[T]
+	paths     velocityPaths[T]
 	transport float64
 	runs      sync.Pool // of *matchingRun
 }
 
 var _ network[float32] = (*matching[float32])(nil)
 
-// matchingRun is the memory of one block of rows, and the reverse of its loss.
+// lineVelocity is the velocity of lines, v = ((2t - 1) x/s + F(x/s, t, c))/s.
+type lineVelocity[T kernel.Float] struct{}
+
+func (lineVelocity[T]) at(t T) (in, feature, skip, out T) {
+	cos, sin := direction(t)
+	in = cos + sin // 1/s, for (1-t) + t = 1
+	return in, t, (sin - cos) * in, in
+}
+
+// direction returns (1-t)/s and t/s with s² = (1-t)² + t².
+func direction[T kernel.Float](t T) (cos, sin T) {
+	s := T(math.Sqrt(float64((1-t)*(1-t) + t*t)))
+	return (1 - t) / s, t / s
+}
+
+func (f *matching[T]) prepare(p *nn.Params[T]) { f.paths.params = p.Values }
+
+func (f *matching[T]) invert(_ *workspace[T], z, logDet, x, c []T) { f.paths.invert(z, logDet, x, c) }
+
+func (f *matching[T]) generate(_ *workspace[T], z, c []T) { f.paths.between(z, c, 1, 0) }
+
+func (f *matching[T]) between(_ *workspace[T], z, c []T, from, to float64) {
+	f.paths.between(z, c, from, to)
+}
+
+// matchingRun is the memory of one block of rows.
 type matchingRun[T kernel.Float] struct {
-	owner   *matching[T]
-	vars    potentialVars
-	c       []T
-	f       factors[T]
-	offsets offsets[T]
-	adj     adjoint[T]
-	e       evaluation[T]
-	v       []T // rows×m
-	times   []T
-	z, off  []T // rows×d: noise, and ∇ₓΦ + z - x
-	gamma   []T // rows×(d+1)
-	sbar    []T
-	pairs   assignment
-	cost    []float64
+	times []T
+	z, to []T // rows×d: noise, before and after it is paired
+	pairs assignment
+	cost  []float64
 }
 
 // validDraws is the number of draws of t and z for each row of validation,
@@ -131,8 +151,9 @@ func (f *matching[T]) loss(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.Va
 func (f *matching[T]) draw(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.Var, shift float64) autodiff.Var {
 	r, ok := f.runs.Get().(*matchingRun[T])
 	if !ok {
-		r = &matchingRun[T]{owner: f}
+		r = new(matchingRun[T])
 	}
+	defer f.runs.Put(r)
 	rows, d := len(b.Rows), f.d
 	r.z, r.times = resize(r.z, rows*d), resize(r.times, rows)
 	rnd := rand.New(b.Src)
@@ -145,59 +166,24 @@ func (f *matching[T]) draw(t *autodiff.Tape[T], b *optim.Block, x, c autodiff.Va
 	}
 	xs := t.Value(x)
 	if f.transport > 0 {
-		c = r.pair(t, xs, c)
+		c = f.pair(r, t, xs, c)
 	}
-	r.vars, r.c = varsOf(t, &f.potential, c), nil
-	if c != 0 {
-		r.c = t.Value(c)
-	}
-	v := &r.vars
-	y := t.Record(r, rows, 1, v.k0, v.b0, v.k1, v.b1, v.w, v.a, v.b, v.c)
-	params := t.Params()
-	r.f.set(&f.potential, params, false)
-	r.offsets.set(&r.f, of(params, f.b0), r.c, rows)
-	r.e.resize(&f.potential, rows, false)
-	r.v, r.off = resize(r.v, rows*f.m), resize(r.off, rows*d)
-	for i := range rows {
-		s, at := r.e.s[i*(d+1):(i+1)*(d+1)], r.times[i]
-		for j, v := range xs[i*d : (i+1)*d] {
-			s[j] = (1-at)*v + at*r.z[i*d+j]
+	at, times, want := t.Input(rows, d), t.Input(rows, 1), t.Input(rows, d)
+	copy(t.Value(times), r.times)
+	for i, time := range r.times {
+		cos, sin := direction(time)
+		for j := i * d; j < (i+1)*d; j++ {
+			t.Value(at)[j] = cos*xs[j] + sin*r.z[j]
+			t.Value(want)[j] = cos*r.z[j] - sin*xs[j]
 		}
-		s[d] = at
 	}
-	r.e.gradient(&r.f, &r.offsets, r.v, rows)
-	dst := t.Value(y)
-	for i := range rows {
-		off := r.off[i*d : (i+1)*d]
-		for j := range off {
-			off[j] = r.e.g[i*(d+1)+j] + r.z[i*d+j] - xs[i*d+j]
-		}
-		dst[i] = kernel.SumSquares(off)
-	}
-	if !t.Recording() {
-		f.runs.Put(r)
-	}
-	return y
-}
-
-// Backward is the adjoint of draw.
-func (r *matchingRun[T]) Backward(t *autodiff.Tape[T], dy []T) {
-	d, rows := r.f.d, len(dy)
-	r.gamma, r.sbar = resize(r.gamma, rows*(d+1)), resize(r.sbar, rows*(d+1))
-	r.adj.reset(&r.f, rows, false)
-	for i, w := range dy {
-		kernel.Scale(r.gamma[i*(d+1):i*(d+1)+d], 2*w, r.off[i*d:(i+1)*d])
-		r.gamma[i*(d+1)+d] = 0
-	}
-	r.adj.add(&r.f, &r.e, r.sbar, r.gamma, 0)
-	r.adj.finish(&r.f, t, &r.vars, r.c, 1)
-	r.owner.runs.Put(r)
+	return t.RowSums(t.Square(t.Sub(f.record(t, autodiff.Dual{Val: at}, times, c).Val, want)))
 }
 
 // pair puts the noise into the order of the rows that it is paired with, and
 // returns the conditions on the way from c to those of the noise.
-func (r *matchingRun[T]) pair(t *autodiff.Tape[T], x []T, c autodiff.Var) autodiff.Var {
-	rows, d := len(r.times), r.owner.d
+func (f *matching[T]) pair(r *matchingRun[T], t *autodiff.Tape[T], x []T, c autodiff.Var) autodiff.Var {
+	rows, d := len(r.times), f.d
 	r.cost = resize(r.cost, rows*rows)
 	var cs []T
 	dc := 0
@@ -214,15 +200,15 @@ func (r *matchingRun[T]) pair(t *autodiff.Tape[T], x []T, c autodiff.Var) autodi
 	for i := range rows {
 		for j := range rows {
 			r.cost[i*rows+j] = square(cs[i*dc:(i+1)*dc], cs[j*dc:(j+1)*dc]) +
-				r.owner.transport*square(x[i*d:(i+1)*d], r.z[j*d:(j+1)*d])
+				f.transport*square(x[i*d:(i+1)*d], r.z[j*d:(j+1)*d])
 		}
 	}
 	to := r.pairs.solve(r.cost, rows)
-	z := append(r.off[:0], r.z...)
+	r.to = resize(r.to, rows*d)
 	for i, j := range to {
-		copy(r.z[i*d:(i+1)*d], z[j*d:(j+1)*d])
+		copy(r.to[i*d:(i+1)*d], r.z[j*d:(j+1)*d])
 	}
-	r.off = z
+	r.z, r.to = r.to, r.z
 	if c == 0 {
 		return 0
 	}

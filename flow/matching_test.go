@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
+	"github.com/go-inverse/inverse/internal/nn"
 	"github.com/go-inverse/inverse/internal/optim"
 	"github.com/go-inverse/inverse/internal/rng"
 )
@@ -19,8 +20,12 @@ import (
 func TestMatchingGradient(t *testing.T) {
 	const rows = 6
 	for _, transport := range []float64{0, 0.5} {
-		p, params := randomPotential(t, 2, 3, 8, 3)
-		f := &matching[float64]{potentialFlow: potentialFlow[float64]{potential: p}, transport: transport}
+		params := nn.NewParams[float64](rng.New(3, 0))
+		f := buildMatching(params, Matching{Width: 8, Blocks: 1, Transport: transport}, 2, 3)
+		r := rand.New(rng.New(3, 1))
+		for i := range params.Values {
+			params.Values[i] += 0.3 * r.NormFloat64()
+		}
 		x, c := normals(rows*2, 4), normals(rows*3, 5)
 		var tape autodiff.Tape[float64]
 		loss := func(params, c []float64) (float64, []float64, []float64) {
@@ -70,7 +75,7 @@ func TestMatchingCoupling(t *testing.T) {
 		transport      float64
 		mean, sd, wide float64 // expected at y = 1, and tolerance
 	}{{0, 2, 0.5, 0.1}, {0.01, 2, 0.5, 0.15}, {1e6, 0, 2.06, 0.4}} {
-		f, err := Fit(context.Background(), Matching{Width: 32, Transport: c.transport}, x, y, &FitOptions{Epochs: 40, Src: rng.New(2, 0)})
+		f, err := Fit(context.Background(), Matching{Width: 32, Blocks: 1, Transport: c.transport}, x, y, &FitOptions{Epochs: 40, Src: rng.New(2, 0)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/internal/kernel"
+	"github.com/go-inverse/inverse/internal/ode"
 )
 
 // continuous is a network whose g follows the solutions of a differential
@@ -17,6 +19,45 @@ type continuous[T kernel.Float] interface {
 	// between replaces z by its place at time to if it is there at time from;
 	// z ~ N(0, I) is at time 1, x at time 0.
 	between(w *workspace[T], z, c []T, from, to float64)
+}
+
+// integration says how the equation of a trained flow is solved.
+type integration struct {
+	steps     int
+	tolerance float64
+}
+
+func settings[T kernel.Float](i integration) ode.Settings {
+	if i.tolerance == 0 {
+		return ode.Settings{Step: 1 / float64(i.steps)}
+	}
+	tol := i.tolerance
+	if unsafe.Sizeof(T(0)) == 4 {
+		tol = max(tol, 1e-5)
+	}
+	return ode.Settings{RelTol: tol, AbsTol: tol}
+}
+
+// withDivergence takes the rows of x from time 0 to z at time 1, along a field
+// of states (x, l), and logDet to the l. The state is scratch, and returned
+// for the next time.
+func withDivergence[T kernel.Float](i integration, b *ode.Batch[T], f ode.Field[T], state, z, logDet, x []T) []T {
+	rows := len(logDet)
+	d := len(x) / rows
+	state = resize(state, rows*(d+1))
+	for i := range rows {
+		copy(state[i*(d+1):i*(d+1)+d], x[i*d:])
+		state[i*(d+1)+d] = 0
+	}
+	b.Solve(f, state, d+1, 0, 1, settings[T](i))
+	for i := range rows {
+		copy(z[i*d:(i+1)*d], state[i*(d+1):])
+		logDet[i] = state[i*(d+1)+d]
+		if logDet[i] != logDet[i] {
+			logDet[i] = T(math.Inf(-1))
+		}
+	}
+	return state
 }
 
 // Paths returns where particles are on their way from z_i to g(z_i; y_i), at

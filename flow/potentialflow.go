@@ -1,9 +1,7 @@
 package flow
 
 import (
-	"math"
 	"sync"
-	"unsafe"
 
 	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/nn"
@@ -14,28 +12,15 @@ import (
 // t = 1.
 type potentialFlow[T kernel.Float] struct {
 	potential
-	steps     int
-	tolerance float64
-	params    []T
-	factors   factors[T]
-	pool      sync.Pool // of *path
+	integration
+	params  []T
+	factors factors[T]
+	pool    sync.Pool // of *path
 }
 
 func (f *potentialFlow[T]) prepare(p *nn.Params[T]) {
 	f.params = p.Values
 	f.factors.set(&f.potential, f.params, true)
-}
-
-// settings returns those of the integration.
-func (f *potentialFlow[T]) settings() ode.Settings {
-	if f.tolerance == 0 {
-		return ode.Settings{Step: 1 / float64(f.steps)}
-	}
-	tol := f.tolerance
-	if unsafe.Sizeof(T(0)) == 4 {
-		tol = max(tol, 1e-5)
-	}
-	return ode.Settings{RelTol: tol, AbsTol: tol}
 }
 
 // path integrates a block of rows. Its state is x or, if divergence, (x, l)
@@ -91,22 +76,9 @@ func (p *path[T]) Rate(rate, t, state []T, rows int) {
 func (p *path[T]) Swap(i, j int) { p.offsets.swap(&p.flow.factors, i, j) }
 
 func (f *potentialFlow[T]) invert(_ *workspace[T], z, logDet, x, c []T) {
-	d, rows := f.d, len(logDet)
-	p := f.path(c, rows, true)
+	p := f.path(c, len(logDet), true)
 	defer f.pool.Put(p)
-	p.state = resize(p.state, rows*(d+1))
-	for i := range rows {
-		copy(p.state[i*(d+1):i*(d+1)+d], x[i*d:])
-		p.state[i*(d+1)+d] = 0
-	}
-	p.batch.Solve(p, p.state, d+1, 0, 1, f.settings())
-	for i := range rows {
-		copy(z[i*d:(i+1)*d], p.state[i*(d+1):])
-		logDet[i] = p.state[i*(d+1)+d]
-		if logDet[i] != logDet[i] {
-			logDet[i] = T(math.Inf(-1))
-		}
-	}
+	p.state = withDivergence(f.integration, &p.batch, p, p.state, z, logDet, x)
 }
 
 func (f *potentialFlow[T]) generate(w *workspace[T], z, c []T) { f.between(w, z, c, 1, 0) }
@@ -114,5 +86,5 @@ func (f *potentialFlow[T]) generate(w *workspace[T], z, c []T) { f.between(w, z,
 func (f *potentialFlow[T]) between(_ *workspace[T], z, c []T, from, to float64) {
 	p := f.path(c, len(z)/f.d, false)
 	defer f.pool.Put(p)
-	p.batch.Solve(p, z, f.d, from, to, f.settings())
+	p.batch.Solve(p, z, f.d, from, to, settings[T](f.integration))
 }
