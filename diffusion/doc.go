@@ -49,6 +49,13 @@
 // form that replaces J by I/α, the mode that the data exclude comes back with a
 // mass of 0.07, and the standard deviation grows to 0.82.
 //
+// # Constraints
+//
+// [Constrain] makes a score whose draws obey linear equations, such as a
+// conservation law, whatever the solver, by moving the denoised mean: a
+// projection, or, for one more product with the Hessian for each equation, what
+// is exact for Gaussian densities.
+//
 // # Samplers of their own
 //
 // [TDS] and [MCGDiff] are particle filters: their draws are those of the
