@@ -61,6 +61,10 @@ func newDiffused(logW []float64, means *mat.Dense, covs []*covariance) *diffused
 	return d
 }
 
+// fewColumns is the dimension up to which a plain loop over a row is faster
+// than a call.
+const fewColumns = 8
+
 // rowBlock is the number of rows of a batch that are worked on together.
 const rowBlock = 64
 
@@ -299,9 +303,15 @@ func (p *pass) coordinates(e []float64, x *mat.Dense, shift float64, i, lo, r in
 		to = p.turn[:r*n]
 	}
 	for l := range r {
-		row := to[l*n : (l+1)*n]
-		copy(row, x.RawRowView(lo+l))
-		kernel.Axpy(row, -shift, g.centre)
+		row, from := to[l*n:(l+1)*n], x.RawRowView(lo+l)
+		if n > fewColumns {
+			copy(row, from)
+			kernel.Axpy(row, -shift, g.centre)
+			continue
+		}
+		for j, c := range g.centre {
+			row[j] = from[j] - shift*c
+		}
 	}
 	if g.cov.v != nil {
 		g.cov.toEigen(r, e, to)
@@ -311,7 +321,11 @@ func (p *pass) coordinates(e []float64, x *mat.Dense, shift float64, i, lo, r in
 // mass returns the sum of row l of the weights w (r×k) over group i.
 func (p *pass) mass(w []float64, i, l int) float64 {
 	g := &p.groups[i]
-	return floats.Sum(w[l*p.k+g.first:][:len(g.logW)])
+	sum := 0.0
+	for _, v := range w[l*p.k+g.first:][:len(g.logW)] {
+		sum += v
+	}
+	return sum
 }
 
 // scaleByMass multiplies row l of e by f times the mass of group i in row l
@@ -322,7 +336,14 @@ func (p *pass) scaleByMass(e []float64, f float64, w []float64, i, r int) {
 		return
 	}
 	for l := range r {
-		floats.Scale(f*p.mass(w, i, l), e[l*p.n:(l+1)*p.n])
+		mass, row := f*p.mass(w, i, l), e[l*p.n:(l+1)*p.n]
+		if p.n > fewColumns {
+			floats.Scale(mass, row)
+			continue
+		}
+		for j := range row {
+			row[j] *= mass
+		}
 	}
 }
 
@@ -342,6 +363,14 @@ func (p *pass) emit(dst *mat.Dense, e []float64, i, lo, r int) {
 	for l := range r {
 		row := e[l*n : (l+1)*n]
 		switch {
+		case v == nil && n <= fewColumns:
+			to := dst.RawRowView(lo + l)
+			for j, u := range row {
+				if i == 0 {
+					to[j] = 0
+				}
+				to[j] += u * inv[j]
+			}
 		case v == nil && i == 0:
 			floats.MulTo(dst.RawRowView(lo+l), row, inv)
 		case v == nil:

@@ -25,7 +25,7 @@ import (
 func main() { show.Main(run) }
 
 func run(ctx context.Context, f *show.Flags) error {
-	n := 40_000
+	n := 100_000
 	if f.Quick {
 		n = 1024
 	}
@@ -78,7 +78,7 @@ const meaning = `What the numbers mean:
 - PiGDM and MMPS also spread x₀ about its mean, by a fixed amount or by Tweedie's
   second moment. Of the guidances MMPS comes nearest, and is a little too wide:
   x₀ given x_t has three modes, and is not the Gaussian that it is taken for.
-- The particle filters TDS (here with PiGDM for its twist) and MCGDiff weigh
+- The particle filters TDS (here with MMPS for its twist) and MCGDiff weigh
   their particles and so correct what a guidance gets wrong; what is left falls
   with more particles and steps. So does split Gibbs with a smaller ρ.
 - DAPS, DDRM and DiffPIR are made for restoring images. Here they miss. RED-diff

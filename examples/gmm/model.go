@@ -102,7 +102,7 @@ func (p *problem) methods() ([]method, error) {
 	guide("exact", exact, newErr)
 	dps("DPS", 0, false)
 	dps("DPS, 1/α", 0, true)
-	dps(delayed, .21, true)
+	dps(delayed, until, true)
 	dps("DPS, for t < 0.275", .275, false)
 	flat, newErr := diffusion.NewFlat(p.score, p.lik)
 	guide("flat prior", flat, newErr)
@@ -116,8 +116,8 @@ func (p *problem) methods() ([]method, error) {
 	own := func(name string, sampler func(o options) (inverse.Sampler, error)) {
 		methods = append(methods, method{name, sampler, nil})
 	}
-	own("TDS, 64 particles", func(o options) (inverse.Sampler, error) {
-		s, err := diffusion.NewTDS(pigdm, p.lik)
+	own(twisted, func(o options) (inverse.Sampler, error) {
+		s, err := diffusion.NewTDS(mmps, p.lik)
 		if err == nil {
 			s.Src, s.Progress = o.src, o.progress
 		}
@@ -148,7 +148,11 @@ func (p *problem) methods() ([]method, error) {
 	return methods, err
 }
 
-const delayed = "DPS, 1/α, for t < 0.21"
+const (
+	delayed = "DPS, 1/α, for t < 0.21"
+	until   = 0.21
+	twisted = "TDS, 64 particles"
+)
 
 // figures are what draws are judged by: moments, masses of the intervals
 // (-3, -1.5), (-1.5, 0.8) and (0.8, 3) about the modes of the prior, and the

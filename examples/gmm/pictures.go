@@ -21,7 +21,7 @@ func draw(f *show.Flags, p *problem, results []*result) ([]string, error) {
 	for _, r := range results {
 		byName[r.Name] = r
 	}
-	shown := []*result{byName["exact"], byName["DPS"], byName[delayed], byName["PiGDM"], byName["MMPS"]}
+	shown := []*result{byName["exact"], byName["DPS"], byName[delayed], byName["MMPS"], byName[twisted]}
 	var files []string
 	for _, picture := range []struct {
 		name          string
@@ -114,14 +114,17 @@ func histograms(p *problem, shown []*result) ([][]*plot.Plot, error) {
 
 // histogram returns bars of the density of draws.
 func histogram(draws []float64) (*plotter.Histogram, error) {
-	const bins = 160
+	bins := 160
+	if len(draws) < 10_000 {
+		bins = 64
+	}
 	counts := make([]float64, bins)
 	for _, x := range draws {
 		if u := (x - lowest) / (highest - lowest); u >= 0 && u < 1 {
-			counts[int(u*bins)]++
+			counts[int(u*float64(bins))]++
 		}
 	}
-	const width = (highest - lowest) / bins
+	width := (highest - lowest) / float64(bins)
 	h := &plotter.Histogram{Width: width, FillColor: show.Sky}
 	for i, c := range counts {
 		lo := lowest + width*float64(i)
@@ -147,7 +150,13 @@ func evolutions(p *problem, shown []*result) ([][]*plot.Plot, error) {
 	}
 	panels := []*plot.Plot{spaceTime("posterior, closed form", func(i, j int) float64 { return exact[i][j] })}
 	for _, r := range shown {
-		panels = append(panels, spaceTime(r.Name+", draws", r.evolution.density))
+		q := spaceTime(r.Name+", draws", r.evolution.density)
+		if r.Name == delayed {
+			if err := show.Line(q, "", plotter.XYs{{X: -until, Y: lowest}, {X: -until, Y: highest}}, color.White); err != nil {
+				return nil, err
+			}
+		}
+		panels = append(panels, q)
 	}
 	return [][]*plot.Plot{panels[:2], panels[2:]}, nil
 }
