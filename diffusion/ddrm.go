@@ -127,8 +127,9 @@ func (r *ddrm) step(w *walk) {
 
 // Travel repeats each step of a solver: after it, the state is diffused back
 // to the level before and steps again, Repeat times in all. That is the
-// resampling of RePaint (Lugmayr et al. 2022) and the time travel of DDNM
-// (Wang et al. 2023), and it costs Repeat times the evaluations. The solver may
+// resampling of RePaint (Lugmayr et al. 2022), which replaces what is known as
+// DDRM does for a mask and little noise, and the time travel of DDNM (Wang et
+// al. 2023). It costs Repeat times the evaluations. The solver may
 // not be one that remembers its last steps, as multistep methods do.
 type Travel struct {
 	Solver Solver

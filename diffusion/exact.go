@@ -11,19 +11,18 @@ import (
 	"github.com/go-inverse/inverse/prior"
 )
 
-// Exact is the exact guidance of a Gaussian or mixture prior and a Gaussian
-// likelihood of a linear operator: the score of the posterior, which is again
-// Gaussian or a mixture, minus that of the prior.
-type Exact struct {
+// exact is the guidance of [NewExact].
+type exact struct {
 	*guide
 	post *Diffused
 }
 
-var _ Guidance = (*Exact)(nil)
-
-// NewExact returns the exact guidance. The prior of score is a
-// *prior.Gaussian or a *prior.Mixture. The matrix of the operator is formed.
-func NewExact(score *Diffused, lik *likelihood.Gaussian) (*Exact, error) {
+// NewExact returns the exact guidance of a Gaussian or mixture prior and a
+// Gaussian likelihood of a linear operator: the score of the posterior, which
+// is again Gaussian or a mixture, minus that of the prior. The prior of score
+// is a *prior.Gaussian or a *prior.Mixture. The matrix of the operator is
+// formed.
+func NewExact(score *Diffused, lik *likelihood.Gaussian) (Guidance, error) {
 	if score == nil {
 		return nil, fmt.Errorf("diffusion: the score is nil")
 	}
@@ -47,15 +46,15 @@ func NewExact(score *Diffused, lik *likelihood.Gaussian) (*Exact, error) {
 	if err != nil {
 		return nil, fmt.Errorf("diffusion: Exact: %w", err)
 	}
-	e := &Exact{guide: g, post: &Diffused{post, score.schedule}}
+	e := &exact{guide: g, post: &Diffused{post, score.schedule}}
 	g.add = e.add
 	return e, nil
 }
 
 // ScoreSum sets dst to the score of the posterior.
-func (g *Exact) ScoreSum(dst, x *mat.Dense, t float64) { g.post.Score(dst, x, t) }
+func (g *exact) ScoreSum(dst, x *mat.Dense, t float64) { g.post.Score(dst, x, t) }
 
-func (g *Exact) add(dst *mat.Dense, logp []float64, p *point) {
+func (g *exact) add(dst *mat.Dense, logp []float64, p *point) {
 	rows, n := p.x.Dims()
 	s := resize(&p.full[0], rows, n)
 	g.post.Score(s, p.x, p.t)

@@ -49,10 +49,15 @@ func newGuide(score Score, dim int) (*guide, error) {
 	return &guide{score: score}, nil
 }
 
-func (g *guide) Dim() int                 { return g.score.Dim() }
-func (g *guide) Prior() inverse.ScoreFunc { return g.score }
-func (g *guide) model() Score             { return g.score }
+// Dim returns the dimension n.
+func (g *guide) Dim() int { return g.score.Dim() }
 
+// Prior returns the prior's score.
+func (g *guide) Prior() inverse.ScoreFunc { return g.score }
+
+func (g *guide) model() Score { return g.score }
+
+// Score sets the rows of dst to the guidance.
 func (g *guide) Score(dst, x *mat.Dense, t float64) {
 	p := g.point()
 	defer g.pool.Put(p)
@@ -62,6 +67,7 @@ func (g *guide) Score(dst, x *mat.Dense, t float64) {
 	dst.Copy(&p.sum)
 }
 
+// ScoreSum sets the rows of dst to the prior's score plus the guidance.
 func (g *guide) ScoreSum(dst, x *mat.Dense, t float64) {
 	p := g.point()
 	defer g.pool.Put(p)

@@ -76,23 +76,21 @@ func (g *linearGaussian) back(x *mat.Dense, c float64, logp []float64, p *point)
 	return back
 }
 
-// Flat is the guidance in closed form
+// flat is the guidance of [NewFlat].
+type flat struct {
+	*guide
+	lin *linearGaussian
+}
+
+// NewFlat returns the guidance in closed form
 //
 //	∇ log p(y|x_t) = Aᵀ(Σ + σ²/α² AAᵀ)⁻¹(y - Ax_t/α)/α
 //
 // that takes x₀ given x_t for N(x_t/α, σ²/α² I). That is so only if the
 // prior is flat; for any other prior it is an approximation, and a poor one
-// where α is small. It needs no derivative of the score.
-type Flat struct {
-	*guide
-	lin *linearGaussian
-}
-
-var _ Guidance = (*Flat)(nil)
-
-// NewFlat returns the guidance of a Gaussian likelihood of a linear operator,
-// under the conditions of NewPiGDM.
-func NewFlat(score Score, lik *likelihood.Gaussian) (*Flat, error) {
+// where α is small. It needs no derivative of the score. The likelihood is a
+// Gaussian one of a linear operator, under the conditions of [NewPiGDM].
+func NewFlat(score Score, lik *likelihood.Gaussian) (Guidance, error) {
 	lin, g, err := linearGuide("Flat", score, lik)
 	if err != nil {
 		return nil, err
@@ -100,12 +98,12 @@ func NewFlat(score Score, lik *likelihood.Gaussian) (*Flat, error) {
 	if err := lin.decompose("Flat"); err != nil {
 		return nil, err
 	}
-	f := &Flat{guide: g, lin: lin}
+	f := &flat{guide: g, lin: lin}
 	g.add = f.add
 	return f, nil
 }
 
-func (g *Flat) add(dst *mat.Dense, logp []float64, p *point) {
+func (g *flat) add(dst *mat.Dense, logp []float64, p *point) {
 	rows, n := p.x.Dims()
 	scaled := resize(&p.full[1], rows, n)
 	combine(scaled, 1/p.alpha, p.x, 0, p.x)
@@ -113,29 +111,28 @@ func (g *Flat) add(dst *mat.Dense, logp []float64, p *point) {
 	addScaled(dst, 1/p.alpha, g.lin.back(scaled, ratio*ratio, logp, p))
 }
 
-// TMPD is Tweedie moment projected diffusion (Boys et al. 2023): with the
-// covariance C = (σ²/α)J of x₀ given x_t, A C Aᵀ is replaced by the diagonal
-// matrix of its row sums,
-//
-//	∇ log p(y|x_t) ≈ JᵀAᵀ(Σ + diag(A C Aᵀ1))⁻¹(y - AD).
-//
-// It is exact for a Gaussian prior where A C Aᵀ is diagonal, as for a single
-// datum. It costs two backward passes. The noise must be independent.
-type TMPD struct {
+// tmpd is the guidance of [NewTMPD].
+type tmpd struct {
 	*guide
 	lin   *linearGaussian
 	noise []float64 // variances
 }
 
-var _ Guidance = (*TMPD)(nil)
-
-// NewTMPD returns the guidance of a Gaussian likelihood of a linear operator.
-func NewTMPD(score Score, lik *likelihood.Gaussian) (*TMPD, error) {
+// NewTMPD returns the guidance of Tweedie moment projected diffusion (Boys et
+// al. 2023) for a Gaussian likelihood of a linear operator with independent
+// noise: with the covariance C = (σ²/α)J of x₀ given x_t, A C Aᵀ is replaced
+// by the diagonal matrix of its row sums,
+//
+//	∇ log p(y|x_t) ≈ JᵀAᵀ(Σ + diag(A C Aᵀ1))⁻¹(y - AD).
+//
+// It is exact for a Gaussian prior where A C Aᵀ is diagonal, as for a single
+// datum. It costs two backward passes.
+func NewTMPD(score Score, lik *likelihood.Gaussian) (Guidance, error) {
 	lin, g, err := linearGuide("TMPD", score, lik)
 	if err != nil {
 		return nil, err
 	}
-	t := &TMPD{guide: g, lin: lin, noise: make([]float64, lin.m)}
+	t := &tmpd{guide: g, lin: lin, noise: make([]float64, lin.m)}
 	if sigma, white := lik.Sigma(); white {
 		for i := range t.noise {
 			t.noise[i] = sigma * sigma
@@ -156,7 +153,7 @@ func NewTMPD(score Score, lik *likelihood.Gaussian) (*TMPD, error) {
 	return t, nil
 }
 
-func (g *TMPD) add(dst *mat.Dense, logp []float64, p *point) {
+func (g *tmpd) add(dst *mat.Dense, logp []float64, p *point) {
 	rows, n := p.x.Dims()
 	r, sums := resize(&p.data[0], rows, g.lin.m), resize(&p.data[1], rows, g.lin.m)
 	back, pulled := resize(&p.full[0], rows, n), resize(&p.full[1], rows, n)

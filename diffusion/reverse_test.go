@@ -3,6 +3,7 @@ package diffusion
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -364,6 +365,59 @@ func TestDivergence(t *testing.T) {
 	}
 	if msg := err.Error(); !strings.Contains(msg, "more steps") {
 		t.Errorf("no remedy in %q", msg)
+	}
+}
+
+// broken is a score that is not a number from some time on.
+type broken struct {
+	inverse.ScoreFunc
+	until float64
+}
+
+func (b broken) Score(dst, x *mat.Dense, t float64) {
+	b.ScoreFunc.Score(dst, x, t)
+	if t < b.until {
+		dst.Set(0, 0, math.NaN())
+	}
+}
+
+// A score that is not finite ends all samplers with an error that says so, and
+// data without noise never reach one.
+func TestNotFinite(t *testing.T) {
+	p := newBimodal(t)
+	score, err := NewScore(broken{p.score, .5}, p.score.Schedule())
+	check(t, err)
+	samplers := map[string]inverse.Sampler{"SplitGibbs": &SplitGibbs{Score: score, Lik: p.lik, Src: src(1)}}
+	for name, solver := range allSolvers() {
+		samplers[name] = &Reverse{Score: score, Solver: solver, Steps: 10, Src: src(1)}
+	}
+	for _, solver := range []Solver{DDRM{Lik: p.lik}, DiffPIR{Lik: p.lik}, DAPS{Lik: p.lik}, REDDiff{Lik: p.lik}, DPSStep{Lik: p.lik}} {
+		samplers[fmt.Sprintf("%T", solver)] = &Reverse{Score: score, Solver: solver, Steps: 10, Src: src(1)}
+	}
+	mmps, err := NewMMPS(score, p.lik)
+	check(t, err)
+	tds, err := NewTDS(mmps, p.lik)
+	check(t, err)
+	mcg, err := NewMCGDiff(score, p.lik)
+	check(t, err)
+	samplers["MMPS"] = &Reverse{Score: sumOf(t, score, mmps), Schedule: score.Schedule(), Src: src(1)}
+	samplers["TDS"], samplers["MCGDiff"] = tds, mcg
+	for name, s := range samplers {
+		err := s.Sample(context.Background(), mat.NewDense(64, 1, nil))
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		var d *DivergedError
+		if errors.As(err, &d) && (d.Step < 1 || d.Step > d.Steps || !strings.Contains(d.Remedy, "not finite")) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if err := LogProb(context.Background(), make([]float64, 3), mat.NewDense(3, 1, nil), score, nil); err == nil {
+		t.Error("LogProb: no error")
+	}
+	if _, err := likelihood.NewGaussian(p.lik.Operator(), p.lik.Data(), 0); err == nil {
+		t.Error("a likelihood without noise: no error")
 	}
 }
 

@@ -96,7 +96,10 @@ func (s SubVP) Span() (lo, hi float64) { return 1e-3, 1 }
 // levels log α is interpolated linearly, so that a DDPM is the variance
 // preserving process whose β(t) is constant between levels, and may be
 // sampled on any grid. It spans [1/T, 1].
-type DDPM struct{ b []float64 } // b[i] = -log α² at level i
+type DDPM struct {
+	b []float64 // b[i] = -log α² at level i
+}
+
 var _ Schedule = (*DDPM)(nil)
 
 // NewDDPM returns the schedule with the given β, each in (0, 1).
