@@ -59,6 +59,58 @@ func Example() {
 	// x2 = 2.0 ± 0.5
 }
 
+// Draws with the weights of modes right, and the evidence, by a particle
+// filter. The posterior has two modes, one of which the data make likelier.
+func ExampleTDS() {
+	means := mat.NewDense(2, 2, []float64{-2, -2, 2, 2})
+	pri, err := prior.NewIsotropicMixture([]float64{.7, .3}, means, []float64{.5}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	op, err := forward.NewDense(mat.NewDense(1, 2, []float64{1, 0}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	lik, err := likelihood.NewGaussian(op, []float64{0.5}, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	score, err := diffusion.Diffuse(pri, diffusion.NewVP(0.1, 20))
+	if err != nil {
+		log.Fatal(err)
+	}
+	twist, err := diffusion.NewMMPS(score, lik)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := diffusion.NewTDS(twist, lik)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s.Particles, s.Src = 256, rand.NewPCG(1, 2)
+	draws := mat.NewDense(10*256, 2, nil)
+	report, err := s.Run(context.Background(), draws)
+	if err != nil {
+		log.Fatal(err)
+	}
+	right := 0.0
+	for i := range 10 * 256 {
+		if draws.At(i, 0) > 0 {
+			right += 1. / (10 * 256)
+		}
+	}
+	evidence, _ := report.Evidence()
+	exact, err := posterior.NewMixture(pri, lik)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("mass of the right mode %.1f, exactly %.1f\n", right, exact.Weights(nil)[1])
+	fmt.Printf("log evidence %.1f, exactly %.1f\n", evidence, exact.LogEvidence())
+	// Output:
+	// mass of the right mode 0.4, exactly 0.4
+	// log evidence -2.2, exactly -2.2
+}
+
 // The log density of a diffusion model, by its probability flow.
 func ExampleLogProb() {
 	pri, err := prior.NewIsotropicMixture(nil, mat.NewDense(2, 1, []float64{-1, 1}), []float64{.5}, nil)
