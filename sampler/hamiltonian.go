@@ -41,9 +41,12 @@ func (s *pool) get(d int) *point {
 // release gives up one reference to q.
 func (s *pool) release(q *point) {
 	if q.refs--; q.refs == 0 {
-		s.freePoints = append(s.freePoints, q)
+		s.put(q)
 	}
 }
+
+// put gives back a point that nothing refers to.
+func (s *pool) put(q *point) { s.freePoints = append(s.freePoints, q) }
 
 func (s *pool) vector(d int) []float64 {
 	if n := len(s.freeVectors); n > 0 {
@@ -84,12 +87,11 @@ type hamiltonian struct {
 type hamiltonianOptions struct {
 	metric                                 Metric
 	targetAccept, stepSize, maxEnergyError float64
-	cautious                               bool // targetAccept may rise in warm-up
 }
 
-func (o hamiltonianOptions) withDefaults(kernel string) (hamiltonianOptions, error) {
+func (o hamiltonianOptions) withDefaults(kernel string, accept float64) (hamiltonianOptions, error) {
 	if o.targetAccept == 0 {
-		o.targetAccept = 0.8
+		o.targetAccept = accept
 	}
 	if !(o.targetAccept > 0 && o.targetAccept < 1) {
 		return o, fmt.Errorf("sampler: %s: TargetAccept is %g, want a number in (0, 1)", kernel, o.targetAccept)

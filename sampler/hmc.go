@@ -42,7 +42,7 @@ var _ Kernel = (*HMC)(nil)
 
 // New implements Kernel.
 func (k *HMC) New(t *Target, warmup int) (State, error) {
-	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize, maxEnergyError: k.MaxEnergyError}.withDefaults("HMC")
+	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize, maxEnergyError: k.MaxEnergyError}.withDefaults("HMC", 0.8)
 	if err != nil {
 		return nil, err
 	}

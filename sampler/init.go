@@ -1,10 +1,12 @@
 package sampler
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 
+	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/internal/rng"
 )
 
@@ -17,7 +19,7 @@ const (
 )
 
 // initialise gives each chain its random stream and its first point.
-func (r *run) initialise(kernel Kernel) error {
+func (r *run) initialise(ctx context.Context, target inverse.Density, kernel Kernel) error {
 	if r.Init != nil {
 		if n, _ := r.Init.Dims(); n != 1 && n != r.Chains {
 			return fmt.Errorf("sampler: Settings.Init has %d rows, want 1 or one for each of %d chains", n, r.Chains)
@@ -28,6 +30,18 @@ func (r *run) initialise(kernel Kernel) error {
 		c.src = rng.New(r.seed, uint64(i))
 		if err := c.prepare(kernel, r.Warmup); err != nil {
 			return err
+		}
+	}
+	var starts *starts
+	if c := r.chains[0]; r.Init == nil && c.target.climbs {
+		var err error
+		if starts, err = r.findStarts(ctx, target); err != nil {
+			return err
+		}
+	}
+	for i, c := range r.chains {
+		if starts.put(c) {
+			continue
 		}
 		if err := r.firstPoint(c, i); err != nil {
 			return fmt.Errorf("sampler: chain %d: %w", i+1, err)

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -180,7 +181,7 @@ func TestResumeEqualsUninterrupted(t *testing.T) {
 // its chains.
 func interrupted(t *testing.T, g *linearGaussian, k Kernel, s *Settings, at int) []byte {
 	t.Helper()
-	r, err := newRun(g, k, s)
+	r, err := newRun(context.Background(), g, k, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func TestNoAllocationPerIteration(t *testing.T) {
 				k.Likelihood = quartic{3}
 			}
 		}
-		r, err := newRun(target, c.kernel, &Settings{Chains: 1, Warmup: 200, Draws: 2000, Src: rng.New(14, 0)})
+		r, err := newRun(context.Background(), target, c.kernel, &Settings{Chains: 1, Warmup: 200, Draws: 2000, Src: rng.New(14, 0)})
 		if err != nil {
 			t.Fatal(err)
 		}

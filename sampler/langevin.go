@@ -25,11 +25,7 @@ var _ Kernel = (*MALA)(nil)
 
 // New implements Kernel.
 func (k *MALA) New(t *Target, warmup int) (State, error) {
-	o := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize}
-	if o.targetAccept == 0 {
-		o.targetAccept = 0.574
-	}
-	o, err := o.withDefaults("MALA")
+	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize}.withDefaults("MALA", 0.574)
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +56,7 @@ var _ Kernel = (*Barker)(nil)
 
 // New implements Kernel.
 func (k *Barker) New(t *Target, warmup int) (State, error) {
-	o := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize}
-	if o.targetAccept == 0 {
-		o.targetAccept = 0.4
-	}
-	o, err := o.withDefaults("Barker")
+	o, err := hamiltonianOptions{metric: k.Metric, targetAccept: k.TargetAccept, stepSize: k.StepSize}.withDefaults("Barker", 0.4)
 	if err != nil {
 		return nil, err
 	}

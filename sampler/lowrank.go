@@ -144,11 +144,11 @@ func (m *lowRank) estimate(draws, scores *mat.Dense) bool {
 	}
 	sigma := make([]float64, d)
 	for i := range sigma {
-		v := math.Sqrt(wx.S[i] / wg.S[i])
-		if !(v > 0) || math.IsInf(v, 1) {
-			return false
+		// Where the score does not vary, the scale stays what it is.
+		sigma[i] = m.Sigma[i]
+		if v := math.Sqrt(wx.S[i] / wg.S[i]); v > 0 && !math.IsInf(v, 1) {
+			sigma[i] = clampScale(v)
 		}
-		sigma[i] = clampScale(v)
 	}
 	x, g := mat.NewDense(n, d, nil), mat.NewDense(n, d, nil)
 	for i := range n {

@@ -122,6 +122,8 @@ type path struct {
 	f  *fitting
 	id int
 
+	sparse bool // only some of its points are judged, as those of sparsePoints
+
 	best *factored
 	elbo float64
 
@@ -188,6 +190,9 @@ func (p *path) run(ctx context.Context) error {
 		// The line search fails where the density is flat to rounding, at the
 		// mode: what the path has found until then counts.
 		_, _ = optimize.Minimize(problem, start, settings, &optimize.LBFGS{Store: p.History})
+		if p.sparse && p.stopped == nil {
+			p.stopped = p.judge()
+		}
 		return p.stopped
 	})
 }
@@ -245,6 +250,18 @@ func (p *path) visit(x, grad []float64) error {
 	} else {
 		p.spare = [2][]float64{s, y}
 	}
+	if p.sparse && !slices.Contains(sparsePoints, p.iters) {
+		return nil
+	}
+	return p.judge()
+}
+
+// sparsePoints are the iterations of a sparse path that are judged besides its
+// last one.
+var sparsePoints = []int{3, 6, 9, 12, 16, 20, 25, 30, 40, 50, 70}
+
+// judge compares the normal distribution at the last point with the best.
+func (p *path) judge() error {
 	if len(p.s) == 0 {
 		return nil
 	}

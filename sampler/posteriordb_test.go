@@ -99,25 +99,3 @@ func TestPosteriordb(t *testing.T) {
 		}
 	}
 }
-
-// The target of the acceptance statistic rises where errors of the Hamiltonian
-// have a long tail, and not where they do not, and not if the user has set it.
-func TestCautiousStepSize(t *testing.T) {
-	funnel := posteriordb.EightSchools()
-	target := func(r *Result) (mean float64) {
-		for _, c := range r.run.chains {
-			mean += c.state.(*nuts).Warmup.acceptTarget() / float64(len(r.run.chains))
-		}
-		return mean
-	}
-	s := &Settings{Warmup: 500, Draws: 10}
-	if got := target(mustRun(t, funnel, &NUTS{}, s)); got < 0.84 {
-		t.Errorf("funnel: the target is %.3f", got)
-	}
-	if got := target(mustRun(t, badlyScaled(20), &NUTS{}, s)); got > 0.82 {
-		t.Errorf("normal: the target is %.3f", got)
-	}
-	if got := target(mustRun(t, funnel, &NUTS{TargetAccept: 0.8}, s)); got != 0.8 {
-		t.Errorf("set to 0.8: the target is %.3f", got)
-	}
-}

@@ -24,12 +24,13 @@ import (
 // Dim() int, of Settings.Transform or of Settings.Init.
 //
 // If ctx ends, Run returns what has been drawn with ctx's error, and
-// [Result.MarshalBinary] then gives a checkpoint. An error of the target, NaN
+// [Result.MarshalBinary] then gives a checkpoint; the result is nil if the
+// chains have not begun. An error of the target, NaN
 // or +Inf rejects a transition and counts as a divergence with a reason; a
 // chain that does nothing else for 100 iterations ends the run with an error
 // that names the point, and so does a panic, with its stack.
 func Run(ctx context.Context, target inverse.Density, kernel Kernel, settings *Settings) (*Result, error) {
-	r, err := newRun(target, kernel, settings)
+	r, err := newRun(ctx, target, kernel, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +43,8 @@ func Run(ctx context.Context, target inverse.Density, kernel Kernel, settings *S
 
 // newRun returns a run whose chains are at their first points, or where the
 // checkpoint left them.
-func newRun(target inverse.Density, kernel Kernel, settings *Settings) (*run, error) {
-	s, err := settings.withDefaults()
+func newRun(ctx context.Context, target inverse.Density, kernel Kernel, settings *Settings) (*run, error) {
+	s, err := settings.withDefaults(kernel)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +75,13 @@ func newRun(target inverse.Density, kernel Kernel, settings *Settings) (*run, er
 		c := &chain{target: t, draws: mat.NewDense(s.Draws, dim, nil), stats: mat.NewDense(s.Draws, numStats, nil)}
 		r.chains = append(r.chains, c)
 	}
-	begin := r.initialise
-	if s.Resume != nil {
-		begin = r.resume
-	}
 	// The user's code may panic here too, and that is to be an error.
-	err = par.Each(context.Background(), 1, 1, func(int) error { return begin(kernel) })
+	err = par.Each(context.Background(), 1, 1, func(int) error {
+		if s.Resume != nil {
+			return r.resume(kernel)
+		}
+		return r.initialise(ctx, target, kernel)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -311,7 +311,7 @@ func FuzzResume(f *testing.F) {
 	f.Add(data[len(checkpointMagic) : len(data)-4])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sealed := sealCheckpoint(append([]byte(checkpointMagic), body...))
-		r, err := newRun(g, &NUTS{}, &Settings{Chains: 1, Warmup: 20, Draws: 5, Resume: sealed})
+		r, err := newRun(context.Background(), g, &NUTS{}, &Settings{Chains: 1, Warmup: 20, Draws: 5, Resume: sealed})
 		if err == nil && r.chains[0].iter > 1<<48 {
 			t.Error("an absurd count was accepted")
 		}

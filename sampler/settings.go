@@ -18,8 +18,9 @@ type Settings struct {
 	// to 4.
 	Chains int
 	// Warmup is the number of iterations of a chain in which it adapts and
-	// that are not kept. If Warmup is 0, it will be defaulted to 1000; a
-	// negative value means none.
+	// that are not kept. If Warmup is 0, it will be defaulted to 400 for NUTS
+	// and HMC with a metric that is estimated from scores, and to 1000 for all
+	// else; a negative value means none.
 	Warmup int
 	// Draws is the number of draws kept of each chain. If Draws is 0, it will
 	// be defaulted to 1000.
@@ -29,10 +30,15 @@ type Settings struct {
 	Thin int
 
 	// Init holds the points that the chains start from, one row a chain or
-	// one row for all, in the target's own space. If Init is nil, each
-	// coordinate is drawn from U(-2, 2) on the unconstrained space, anew
-	// until the target is finite there, at most 100 times; of the first ten
-	// such points a chain starts from the one of the highest density.
+	// one row for all, in the target's own space. If Init is nil, a kernel that
+	// uses value and score starts from draws of [Pathfinder], whose paths begin
+	// at random and are compared by their evidence lower bounds, so that a mode
+	// with next to nothing of the mass is left alone. Other kernels, and those
+	// where all paths fail, start at random: each coordinate is drawn from
+	// U(-2, 2) on the unconstrained space, anew until the target is finite
+	// there, at most 100 times, and of the first ten such points the one of the
+	// highest density is taken. R-hat can only tell of modes that some chain
+	// has found; give points far apart where there may be others.
 	Init *mat.Dense
 	// Transform takes the target's bounded parameters to the whole space, in
 	// which the chains move. Draws are reported in the target's own space. If
@@ -80,7 +86,7 @@ type Progress struct {
 	Remaining   time.Duration // at the mean speed so far
 }
 
-func (s *Settings) withDefaults() (*Settings, error) {
+func (s *Settings) withDefaults(kernel Kernel) (*Settings, error) {
 	var c Settings
 	if s != nil {
 		c = *s
@@ -98,13 +104,28 @@ func (s *Settings) withDefaults() (*Settings, error) {
 		}
 	}
 	if c.Warmup == 0 {
-		c.Warmup = 1000
+		c.Warmup = defaultWarmup(kernel)
 	}
 	c.Warmup = max(c.Warmup, 0)
 	if c.CheckpointEvery <= 0 {
 		c.CheckpointEvery = time.Minute
 	}
 	return &c, nil
+}
+
+func defaultWarmup(kernel Kernel) int {
+	metric := Unit
+	switch k := kernel.(type) {
+	case *NUTS:
+		metric = k.Metric
+	case *HMC:
+		metric = k.Metric
+	}
+	switch metric {
+	case Automatic, DiagonalFisher, LowRank:
+		return 400
+	}
+	return 1000
 }
 
 // dimOf returns the dimension of the target's argument.

@@ -57,6 +57,7 @@ type Target struct {
 	tr       prior.Transform             // or nil
 	userDim  int                         // dimension of the user's space
 	derived  bool                        // it is a conditional or tempered density of another one
+	climbs   bool                        // its kernel uses value and score
 
 	err error     // the first failure since takeErr
 	at  []float64 // and where, in the user's space
@@ -234,6 +235,7 @@ func (t *Target) needs(kernel string, value, score bool) error {
 	if value && !t.value {
 		return fmt.Errorf("sampler: %s needs the log density of the target, not only its score", kernel)
 	}
+	t.climbs = value && score
 	return nil
 }
 

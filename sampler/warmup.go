@@ -11,29 +11,8 @@ type adaptation struct {
 	Begun bool
 	Dual  dualAveraging
 	Plan  schedule
-	Rough float64 // running fraction of transitions with a large energy error
 
-	target   float64 // of the acceptance statistic
-	cautious bool    // it may rise
-}
-
-// Where the Hamiltonian is smooth on the scale of the step, the step of an
-// acceptance of 0.8 makes errors of 8 in less than one of 1000 transitions.
-// Where it is not, as in the neck of a funnel, they are the forerunners of
-// divergences, and a smaller step is cheaper than a biased result.
-const (
-	roughError    = 8
-	roughMemory   = 100  // transitions
-	roughFraction = 0.01 // at which the target is greatest
-	roughTarget   = 0.95
-)
-
-// acceptTarget returns the present target of the acceptance statistic.
-func (a *adaptation) acceptTarget() float64 {
-	if !a.cautious {
-		return a.target
-	}
-	return a.target + (roughTarget-a.target)*min(1, a.Rough/roughFraction)
+	target float64 // of the acceptance statistic
 }
 
 // schedule decides when the metric is estimated and from which draws.
@@ -49,13 +28,12 @@ type schedule interface {
 // transition is what a step of HMC or NUTS tells the adaptation.
 type transition struct {
 	accept, acceptSym float64 // acceptance statistics, averaged over the trajectory
-	worst             float64 // least H₀ - H on the trajectory
 	index             int     // of the draw in the trajectory
 	diverged          bool
 }
 
 func newAdaptation(o hamiltonianOptions, d int) *adaptation {
-	a := &adaptation{target: o.targetAccept, cautious: o.cautious}
+	a := &adaptation{target: o.targetAccept}
 	switch o.metric {
 	case DiagonalFisher:
 		a.Plan = &fisherWindows{Estimate: newFisherDiagonal(d)}
@@ -98,14 +76,7 @@ func (a *adaptation) adapt(h *hamiltonian, i, n int, t *transition, rnd *rand.Ra
 	if late {
 		accept = t.acceptSym
 	}
-	if i >= int(earlyPhase*float64(n)) {
-		rough := 0.0
-		if t.worst < -roughError {
-			rough = 1
-		}
-		a.Rough += (rough - a.Rough) / roughMemory
-	}
-	a.Dual.update(accept, a.acceptTarget())
+	a.Dual.update(accept, a.target)
 	h.StepSize = a.Dual.step()
 	if restart && i < n-1 {
 		if err := h.searchStepSize(h.StepSize, a.target, rnd); err != nil {
