@@ -17,8 +17,8 @@ type starts struct {
 }
 
 const (
-	startPaths  = 4    // of Pathfinder, begun together
-	startRounds = 4    // of them at most
+	startPaths  = 8    // of Pathfinder, begun together
+	startRounds = 2    // of them at most
 	startAgree  = 5    // nats
 	startELBO   = 8    // draws for a lower bound
 	startClimb  = 100  // iterations of a path

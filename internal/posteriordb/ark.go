@@ -3,6 +3,9 @@ package posteriordb
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // arK is an autoregression of order K:
@@ -14,13 +17,17 @@ import (
 type arK struct {
 	K int       `json:"K"`
 	Y []float64 `json:"y"`
+
+	scratch sync.Pool // of *[]float64, residuals
 }
 
-const maxLags = 16
-
 func (m *arK) check() error {
-	if m.K < 1 || m.K > maxLags || len(m.Y) <= m.K {
+	if m.K < 1 || len(m.Y) <= m.K {
 		return fmt.Errorf("%d lags for %d times", m.K, len(m.Y))
+	}
+	m.scratch.New = func() any {
+		r := make([]float64, len(m.Y)-m.K)
+		return &r
 	}
 	return nil
 }
@@ -42,35 +49,30 @@ func (m *arK) eval(score, u []float64) float64 {
 	lp, dsigma := halfCauchy(logSigma, 2.5)
 	w := math.Exp(-2 * logSigma)
 
-	var (
-		ss, dalpha float64
-		dbeta      [maxLags]float64 // dbeta[j] belongs to lag j+1
-	)
-	db := dbeta[:k]
-	for t := k; t < len(m.Y); t++ {
-		past := m.Y[t-k : t]
-		past = past[:len(beta)]
-		r := m.Y[t] - alpha
-		for j, b := range beta {
-			r -= b * past[len(past)-1-j]
-		}
-		ss += r * r
-		dalpha += r
-		for j := range db {
-			db[j] += r * past[len(past)-1-j]
-		}
+	pool := m.scratch.Get().(*[]float64)
+	defer m.scratch.Put(pool)
+	r := *pool
+	for i, y := range m.Y[k:] {
+		r[i] = y - alpha
 	}
+	for j, b := range beta {
+		kernel.Axpy(r, -b, m.lag(j+1))
+	}
+	ss := kernel.Dot(r, r)
 	n := float64(len(m.Y) - k)
 	lp += -n*logSigma - w*ss/2 - alpha*alpha/200
 	for _, b := range beta {
 		lp -= b * b / 200
 	}
 	if score != nil {
-		score[0] = w*dalpha - alpha/100
+		score[0] = w*kernel.Sum(r) - alpha/100
 		for j, b := range beta {
-			score[j+1] = w*db[j] - b/100
+			score[j+1] = w*kernel.Dot(r, m.lag(j+1)) - b/100
 		}
 		score[k+1] = dsigma - n + w*ss
 	}
 	return lp
 }
+
+// lag returns y_t-j for t > K.
+func (m *arK) lag(j int) []float64 { return m.Y[m.K-j : len(m.Y)-j] }

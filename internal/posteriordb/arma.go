@@ -44,10 +44,10 @@ func (m *arma) eval(score, u []float64) float64 {
 	gm, gp, gt := e*em, e*ep, 0.0
 	before := m.Y[0]
 	for _, y := range m.Y[1:] {
-		em = -1 - theta*em
-		ep = -before - theta*ep
-		et = -e - theta*et
-		e = y - mu - phi*before - theta*e
+		em = math.FMA(-theta, em, -1)
+		ep = math.FMA(-theta, ep, -before)
+		et = math.FMA(-theta, et, -e)
+		e = math.FMA(-theta, e, y-mu-phi*before)
 		before = y
 		ss += e * e
 		gm += e * em

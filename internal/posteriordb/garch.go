@@ -56,11 +56,11 @@ func (m *garch) eval(score, u []float64) float64 {
 	logs := logProduct{product: 1}
 	logs.mul(h)
 	for _, y := range m.Y[1:] {
-		hm = beta1*hm - 2*alpha1*r
-		h0 = beta1*h0 + 1
-		h1 = beta1*h1 + r*r
-		hb = beta1*hb + h
-		h = alpha0 + alpha1*(r*r) + beta1*h
+		hm = math.FMA(beta1, hm, -2*alpha1*r)
+		h0 = math.FMA(beta1, h0, 1)
+		h1 = math.FMA(beta1, h1, r*r)
+		hb = math.FMA(beta1, hb, h)
+		h = math.FMA(beta1, h, alpha0+alpha1*(r*r))
 		r = y - mu
 		v = 1 / h
 		q := r * r * v

@@ -3,6 +3,9 @@ package posteriordb
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // gaussMix is a mixture of two normal distributions:
@@ -13,11 +16,17 @@ import (
 // with u = (mu_1, log(mu_2-mu_1), log sigma, logit theta).
 type gaussMix struct {
 	Y []float64 `json:"y"`
+
+	scratch sync.Pool // of *[]float64
 }
 
 func (m *gaussMix) check() error {
 	if len(m.Y) < 2 {
 		return fmt.Errorf("%d observations", len(m.Y))
+	}
+	m.scratch.New = func() any {
+		e := make([]float64, len(m.Y))
+		return &e
 	}
 	return nil
 }
@@ -44,33 +53,39 @@ func (m *gaussMix) eval(score, u []float64) float64 {
 
 	// With p1 and p2 the two terms of the density of y, log(p1 + p2) is
 	// log p1 + log(1+e), e = p2/p1, and the shares are 1/(1+e) and e/(1+e).
+	pool := m.scratch.Get().(*[]float64)
+	defer m.scratch.Put(pool)
+	es := *pool
 	shift := -u[4] + u[2] - u[3] // log e where both exponents are 0
-	var quad, n1, a1, q1, a2, q2 float64
-	logs := logProduct{product: 1}
-	for _, y := range m.Y {
+	var quad, excess float64
+	for i, y := range m.Y {
 		d1, d2 := y-mu1, y-mu2
-		d11, d22 := d1*d1, d2*d2
-		delta := shift + w1*d11 - w2*d22
+		quad += d1 * d1
+		delta := shift + w1*(d1*d1) - w2*(d2*d2)
 		if delta > 300 { // p1 does not count
-			quad += w1*d11 - delta
-			a2 += d2
-			q2 += d22
-			continue
+			excess += delta - 300
+			delta = 300
 		}
-		quad += w1 * d11
-		e := math.Exp(delta)
+		es[i] = delta
+	}
+	kernel.Exp(es, es)
+	var n1, a1, q1, a2, q2 float64
+	logs := logProduct{product: 1}
+	for i, y := range m.Y {
+		d1, d2 := y-mu1, y-mu2
+		e := es[i]
 		logs.mul(1 + e)
 		share1 := 1 / (1 + e)
 		share2 := e * share1
 		n1 += share1
 		a1 += share1 * d1
-		q1 += share1 * d11
+		q1 += share1 * (d1 * d1)
 		a2 += share2 * d2
-		q2 += share2 * d22
+		q2 += share2 * (d2 * d2)
 	}
 	n := float64(len(m.Y))
 	logTheta := (log1 + u[4]) / 2 // log s = (log s(1-s) + logit s)/2
-	lp := n*(logTheta-u[2]) - quad + logs.log() -
+	lp := n*(logTheta-u[2]) - w1*quad + excess + logs.log() -
 		(mu1*mu1+mu2*mu2+s1+s2)/8 + u[1] + u[2] + u[3] + 5*log1
 	if score != nil {
 		n2 := n - n1

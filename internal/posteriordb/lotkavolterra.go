@@ -85,15 +85,15 @@ func (m *lotkaVolterra) eval(score, u []float64) float64 {
 		for j := range lvSteps {
 			s := &path[i*lvSteps+j]
 			s.p1, s.q1 = p, q
-			f1, g1 := (a-b*q)*p, (d*p-c)*q
-			p2, q2 := p+h/2*f1, q+h/2*g1
-			f2, g2 := (a-b*q2)*p2, (d*p2-c)*q2
-			p3, q3 := p+h/2*f2, q+h/2*g2
-			f3, g3 := (a-b*q3)*p3, (d*p3-c)*q3
-			p4, q4 := p+h*f3, q+h*g3
-			f4, g4 := (a-b*q4)*p4, (d*p4-c)*q4
-			p += h / 6 * (f1 + 2*(f2+f3) + f4)
-			q += h / 6 * (g1 + 2*(g2+g3) + g4)
+			f1, g1 := p*math.FMA(-b, q, a), q*math.FMA(d, p, -c)
+			p2, q2 := math.FMA(h/2, f1, p), math.FMA(h/2, g1, q)
+			f2, g2 := p2*math.FMA(-b, q2, a), q2*math.FMA(d, p2, -c)
+			p3, q3 := math.FMA(h/2, f2, p), math.FMA(h/2, g2, q)
+			f3, g3 := p3*math.FMA(-b, q3, a), q3*math.FMA(d, p3, -c)
+			p4, q4 := math.FMA(h, f3, p), math.FMA(h, g3, q)
+			f4, g4 := p4*math.FMA(-b, q4, a), q4*math.FMA(d, p4, -c)
+			p = math.FMA(h/6, f1+2*(f2+f3)+f4, p)
+			q = math.FMA(h/6, g1+2*(g2+g3)+g4, q)
 			s.p2, s.q2, s.p3, s.q3, s.p4, s.q4 = p2, q2, p3, q3, p4, q4
 		}
 		if !(p > 0 && q > 0 && p < 1e100 && q < 1e100) {

@@ -193,9 +193,14 @@ type logProduct struct{ sum, product float64 }
 func (p *logProduct) mul(x float64) {
 	p.product *= x
 	if !(1e-150 < p.product && p.product < 1e150) {
-		p.sum += math.Log(p.product/x) + math.Log(x)
-		p.product = 1
+		p.flush(x)
 	}
+}
+
+// flush takes the logarithm of the product, whose last factor is x.
+func (p *logProduct) flush(x float64) {
+	p.sum += math.Log(p.product/x) + math.Log(x)
+	p.product = 1
 }
 
 func (p *logProduct) log() float64 { return p.sum + math.Log(p.product) }

@@ -3,6 +3,9 @@ package posteriordb
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // kidscore regresses children's test scores on whether their mothers finished
@@ -15,11 +18,17 @@ type kidscore struct {
 	Y  []float64 `json:"kid_score"`
 	HS []float64 `json:"mom_hs"`
 	IQ []float64 `json:"mom_iq"`
+
+	scratch sync.Pool // of *[]float64, residuals
 }
 
 func (m *kidscore) check() error {
 	if len(m.Y) < 4 || len(m.HS) != len(m.Y) || len(m.IQ) != len(m.Y) {
 		return fmt.Errorf("%d scores, %d and %d covariates", len(m.Y), len(m.HS), len(m.IQ))
+	}
+	m.scratch.New = func() any {
+		r := make([]float64, len(m.Y))
+		return &r
 	}
 	return nil
 }
@@ -37,18 +46,18 @@ func (m *kidscore) eval(score, u []float64) float64 {
 	b1, b2, b3 := u[0], u[1], u[2]
 	lp, dsigma := halfCauchy(u[3], 2.5)
 	w := math.Exp(-2 * u[3])
-	var ss, g1, g2, g3 float64
-	hs, iq := m.HS[:len(m.Y)], m.IQ[:len(m.Y)]
+	pool := m.scratch.Get().(*[]float64)
+	defer m.scratch.Put(pool)
+	r := *pool
 	for i, y := range m.Y {
-		r := y - b1 - b2*hs[i] - b3*iq[i]
-		ss += r * r
-		g1 += r
-		g2 += r * hs[i]
-		g3 += r * iq[i]
+		r[i] = y - b1
 	}
+	kernel.Axpy(r, -b2, m.HS)
+	kernel.Axpy(r, -b3, m.IQ)
+	ss := kernel.Dot(r, r)
 	n := float64(len(m.Y))
 	if score != nil {
-		score[0], score[1], score[2] = w*g1, w*g2, w*g3
+		score[0], score[1], score[2] = w*kernel.Sum(r), w*kernel.Dot(r, m.HS), w*kernel.Dot(r, m.IQ)
 		score[3] = dsigma - n + w*ss
 	}
 	return lp - n*u[3] - w*ss/2
