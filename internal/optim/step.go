@@ -54,7 +54,7 @@ type engine[T kernel.Float] struct {
 	pool    *par.Pool
 	seed    uint64
 	given   int // Settings.Blocks
-	tapes   chan *worker[T]
+	workers []*worker[T]
 	grads   [][]T // of each block; their sum ends up in the first
 	losses  []float64
 	squares []float64 // partial sums of the squared gradient
@@ -66,7 +66,7 @@ type engine[T kernel.Float] struct {
 	batch   int // blocks of the batch
 	update  func(lo, hi int)
 
-	gradBlock, lossBlock, sumChunk, updateChunk func(i int) error
+	gradBlock, lossBlock, sumChunk, updateChunk func(worker, i int) error
 }
 
 type worker[T kernel.Float] struct {
@@ -76,10 +76,8 @@ type worker[T kernel.Float] struct {
 
 func newEngine[T kernel.Float](loss Loss[T], n int, s *Settings, seed uint64) *engine[T] {
 	e := &engine[T]{loss: loss, pool: par.NewPool(s.Workers), seed: seed, given: s.Blocks}
-	w := e.pool.Workers()
-	e.tapes = make(chan *worker[T], w)
-	for range w {
-		e.tapes <- &worker[T]{block: Block{Src: new(rng.Source)}}
+	for range e.pool.Workers() {
+		e.workers = append(e.workers, &worker[T]{block: Block{Src: new(rng.Source)}})
 	}
 	e.grads = make([][]T, blocks(s.Batch, s.Blocks))
 	for i := range e.grads {
@@ -116,9 +114,8 @@ func (e *engine[T]) gradient(weights []T, rows []int, step int) (loss, norm floa
 	return loss, math.Sqrt(ss), nil
 }
 
-func (e *engine[T]) runGradBlock(i int) error {
-	w := <-e.tapes
-	defer func() { e.tapes <- w }()
+func (e *engine[T]) runGradBlock(worker, i int) error {
+	w := e.workers[worker]
 	n := len(e.rows)
 	lo, hi := i*n/e.batch, (i+1)*n/e.batch
 	rng.Reseed(w.block.Src, e.seed, uint64(e.step)*maxBlocks+uint64(i))
@@ -158,9 +155,8 @@ func (e *engine[T]) meanLoss(weights []T, rows []int, step int) (float64, error)
 	return loss / float64(len(rows)), nil
 }
 
-func (e *engine[T]) runLossBlock(i int) error {
-	w := <-e.tapes
-	defer func() { e.tapes <- w }()
+func (e *engine[T]) runLossBlock(worker, i int) error {
+	w := e.workers[worker]
 	rng.Reseed(w.block.Src, e.seed, streamValid+uint64(i))
 	w.block.Step, w.block.Valid = e.step, true
 	w.block.Rows = e.rows[i*maxRows : min((i+1)*maxRows, len(e.rows))]
@@ -198,7 +194,7 @@ func sum[T kernel.Float](x []T) (s float64) {
 // chunk is the number of parameters that are summed and updated at a time.
 const chunk = 2048
 
-func (e *engine[T]) runSumChunk(i int) error {
+func (e *engine[T]) runSumChunk(_, i int) error {
 	g := e.grads[0]
 	lo, hi := i*chunk, min((i+1)*chunk, len(g))
 	g = g[lo:hi]
@@ -215,7 +211,7 @@ func (e *engine[T]) apply(f func(lo, hi int)) error {
 	return e.pool.Each(len(e.squares), e.updateChunk)
 }
 
-func (e *engine[T]) runUpdateChunk(i int) error {
+func (e *engine[T]) runUpdateChunk(_, i int) error {
 	e.update(i*chunk, min((i+1)*chunk, len(e.grads[0])))
 	return nil
 }

@@ -11,15 +11,22 @@ import (
 // loop at a time.
 type Pool struct {
 	helpers []sleeper
-	f       func(i int) error
+	f       func(worker, i int) error
 	n       int
 	closed  bool
 	loop    atomic.Uint32 // counts the loops
-	next    atomic.Int64
-	running atomic.Int32 // helpers at work
+	shares  []share       // of the loop, one a worker
+	running atomic.Int32  // helpers at work
 	caller  sleeper
 	stop    atomic.Bool
 	failed  []failure // of the caller and each helper
+}
+
+// share counts the calls of a part of the loop that have been taken. Shares lie
+// on different cache lines.
+type share struct {
+	taken atomic.Int64
+	_     [120]byte
 }
 
 type failure struct {
@@ -33,7 +40,7 @@ func NewPool(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{helpers: make([]sleeper, workers-1), failed: make([]failure, workers)}
+	p := &Pool{helpers: make([]sleeper, workers-1), shares: make([]share, workers), failed: make([]failure, workers)}
 	p.caller.init()
 	for i := range p.helpers {
 		p.helpers[i].init()
@@ -45,19 +52,25 @@ func NewPool(workers int) *Pool {
 // Workers returns the number of workers.
 func (p *Pool) Workers() int { return len(p.helpers) + 1 }
 
-// Each calls f(0), ..., f(n-1), as the function Each does: after an error or
-// a panic no further call begins, and the error of the lowest i is returned.
-func (p *Pool) Each(n int, f func(i int) error) error {
+// Each calls f(worker, i) for i from 0 to n-1, as the function Each does: after
+// an error or a panic no further call begins, and the error of the lowest i is
+// returned. worker counts the workers from 0; no two calls with the same one
+// run at the same time. A worker begins with the calls that it has in every
+// loop of the same length, whose memory is in its cache, and then takes over
+// some of the others'.
+func (p *Pool) Each(n int, f func(worker, i int) error) error {
 	if n <= 1 || len(p.helpers) == 0 {
 		for i := range n {
-			if err := guard(f, i); err != nil {
+			if err := p.guard(f, 0, i); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	p.f, p.n = f, n
-	p.next.Store(0)
+	for i := range p.shares {
+		p.shares[i].taken.Store(0)
+	}
 	p.stop.Store(false)
 	p.running.Store(int32(len(p.helpers)))
 	p.loop.Add(1)
@@ -96,17 +109,26 @@ func (p *Pool) Close() {
 
 // work takes calls until there are none left or one has failed.
 func (p *Pool) work(worker int) {
-	for !p.stop.Load() {
-		i := int(p.next.Add(1)) - 1
-		if i >= p.n {
-			return
-		}
-		if err := guard(p.f, i); err != nil {
-			p.failed[worker] = failure{i, err}
-			p.stop.Store(true)
-			return
+	workers := len(p.shares)
+	for k := range workers {
+		s := (worker + k) % workers
+		lo, hi := s*p.n/workers, (s+1)*p.n/workers
+		for !p.stop.Load() {
+			i := lo + int(p.shares[s].taken.Add(1)) - 1
+			if i >= hi {
+				break
+			}
+			if err := p.guard(p.f, worker, i); err != nil {
+				p.failed[worker] = failure{i, err}
+				p.stop.Store(true)
+				return
+			}
 		}
 	}
+}
+
+func (p *Pool) guard(f func(worker, i int) error, worker, i int) error {
+	return Guard(func() error { return f(worker, i) })
 }
 
 func (p *Pool) help(i int) {
@@ -137,16 +159,22 @@ type sleeper struct {
 
 func (s *sleeper) init() { s.signal = make(chan struct{}, 1) }
 
-// looks is how often a condition is looked at before sleeping. It takes some
-// ten microseconds, about what it costs to sleep and be woken.
-const looks = 200
+// A condition is looked at looks times in a row, and this rounds times before
+// sleeping. It takes some twenty microseconds, about twice what it costs to
+// sleep and be woken.
+const (
+	looks  = 64
+	rounds = 1000
+)
 
 // wait returns once the condition holds. Whoever makes it hold calls wake
 // afterwards.
 func (s *sleeper) wait(holds func() bool) {
-	for range looks {
-		if holds() {
-			return
+	for range rounds {
+		for range looks {
+			if holds() {
+				return
+			}
 		}
 		runtime.Gosched()
 	}

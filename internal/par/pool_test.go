@@ -14,7 +14,7 @@ func TestPoolCoversEachIndexOnce(t *testing.T) {
 		for loop := range 300 {
 			n := loop % 17
 			hits := make([]atomic.Int32, n)
-			if err := p.Each(n, func(i int) error { hits[i].Add(1); return nil }); err != nil {
+			if err := p.Each(n, func(_, i int) error { hits[i].Add(1); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			for i := range hits {
@@ -36,7 +36,7 @@ func TestPoolErrors(t *testing.T) {
 	defer p.Close()
 	want := errors.New("bad")
 	for range 100 {
-		if err := p.Each(50, func(i int) error {
+		if err := p.Each(50, func(_, i int) error {
 			if i >= 20 {
 				return want
 			}
@@ -45,7 +45,7 @@ func TestPoolErrors(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		var panicked *PanicError
-		if err := p.Each(50, func(i int) error {
+		if err := p.Each(50, func(_, i int) error {
 			if i == 7 {
 				panic(want)
 			}
@@ -53,7 +53,7 @@ func TestPoolErrors(t *testing.T) {
 		}); !errors.As(err, &panicked) || !errors.Is(err, want) {
 			t.Fatalf("got %v", err)
 		}
-		if err := p.Each(50, func(int) error { return nil }); err != nil {
+		if err := p.Each(50, func(_, _ int) error { return nil }); err != nil {
 			t.Fatalf("after an error: %v", err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestPoolErrors(t *testing.T) {
 func TestPoolDoesNotAllocate(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
-	f := func(int) error { return nil }
+	f := func(_, _ int) error { return nil }
 	if n := testing.AllocsPerRun(100, func() { p.Each(8, f) }); n > 0 {
 		t.Errorf("%v allocations per loop", n)
 	}
@@ -82,7 +82,7 @@ func TestPoolCloseEndsGoroutines(t *testing.T) {
 func BenchmarkPool(b *testing.B) {
 	p := NewPool(0)
 	defer p.Close()
-	f := func(int) error { return nil }
+	f := func(_, _ int) error { return nil }
 	for b.Loop() {
 		p.Each(4, f)
 	}
