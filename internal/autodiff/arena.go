@@ -1,5 +1,11 @@
 package autodiff
 
+import (
+	"math"
+
+	"github.com/go-inverse/inverse/internal/kernel"
+)
+
 // arena hands out slices that live until the next reset. Once it has seen
 // the largest demand, it allocates nothing.
 type arena[E any] struct {
@@ -21,7 +27,35 @@ func (a *arena[E]) take(n int) []E {
 	}
 	s := a.chunk[a.off : a.off+n : a.off+n]
 	a.off = min(len(a.chunk), (a.off+n+align-1)&^(align-1))
+	if poison {
+		spoil(s)
+	}
 	return s
+}
+
+// poison makes take fill what it hands out with NaN or nonsense. The tests of
+// this package always do; those of others with the build tag poison.
+var poison = kernel.Poison
+
+func spoil[E any](s []E) {
+	switch s := any(s).(type) {
+	case []float32:
+		for i := range s {
+			s[i] = float32(math.NaN())
+		}
+	case []float64:
+		for i := range s {
+			s[i] = math.NaN()
+		}
+	case []int:
+		for i := range s {
+			s[i] = math.MinInt
+		}
+	case []Var:
+		for i := range s {
+			s[i] = -1
+		}
+	}
 }
 
 // reset takes back everything that was handed out.

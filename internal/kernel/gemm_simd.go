@@ -41,6 +41,21 @@ type workspace struct {
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
+// takeWorkspace returns a workspace, whose contents are left over from earlier
+// use.
+func takeWorkspace() *workspace {
+	w := workspaces.Get().(*workspace)
+	if Poison {
+		for _, part := range [][]byte{w.a[:], w.b[:]} {
+			part[0] = 0xff // NaN
+			for n := 1; n < len(part); n *= 2 {
+				copy(part[n:], part[:n])
+			}
+		}
+	}
+	return w
+}
+
 // product is C = D + op(A) op(B) with strides in bytes: element (i, l) of
 // op(A) is at ai·i + al·l. Rows of D are di apart; a nil D is zero.
 type product struct {
@@ -80,7 +95,7 @@ func gemmSIMD[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int
 	p.directB = !transB && alpha == 1 && (m <= directRows || min(k, blockK)*p.ldb <= directBytes)
 	var w *workspace
 	if p.copyA || !p.directB || n%p.lanes != 0 {
-		w = workspaces.Get().(*workspace)
+		w = takeWorkspace()
 	}
 	blockM := evenly(m, blockRows, 24)
 	blockN := evenly(n, blockBytes/size, width)

@@ -19,7 +19,7 @@ func winogradSIMD[T Float](t WinogradTransform, tiles, channels int, dst []T, dg
 	if set == nil {
 		return false
 	}
-	w := workspaces.Get().(*workspace)
+	w := takeWorkspace()
 	b := pointer(bias)
 	if b == nil {
 		b = &w.b[0]
