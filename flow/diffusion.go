@@ -67,7 +67,7 @@ func (a Diffusion) resolve(dx, dc int) (Architecture, error) {
 }
 
 func (Diffusion) training() training {
-	return training{batch: 256, validEvery: 100, patience: 20, drops: 2, rate: 1e-3, clip: 5, ema: 0.999}
+	return training{batch: 256, validEvery: 100, patience: 10, drops: 1, rate: 1e-3, clip: 5, ema: 0.999}
 }
 
 func (a Diffusion) build32(p *nn.Params[float32], dx, dc int) network[float32] {

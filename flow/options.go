@@ -36,11 +36,12 @@ type FitOptions struct {
 	// Matching).
 	Rate float64
 	// Patience is the number of validations without improvement after which
-	// the rate drops or training ends. If it is 0, it will be defaulted to 20.
+	// the rate drops or training ends. If it is 0, it will be defaulted to 20, or 10
+	// (Diffusion).
 	Patience int
 	// Drops is how often the rate is halved when Patience is at an end, before
 	// training ends. If it is 0, it will be defaulted to none (MAF, NSF,
-	// Coupling, MDN), 2 (Diffusion) or 3 (COT, PCPMap, Matching); if it is
+	// Coupling, MDN), 1 (Diffusion) or 3 (COT, PCPMap, Matching); if it is
 	// negative, there are none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it

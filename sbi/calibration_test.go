@@ -11,6 +11,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/diffusion"
+	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/internal/tasks"
@@ -106,6 +108,66 @@ func (l *linear) vi(form sampler.Form) sbi.Infer {
 	}
 }
 
+// diffusion is a reverse diffusion with the score of the prior and a guidance.
+func (l *linear) diffusion(guide func(diffusion.Score, *likelihood.Gaussian) (inverse.ScoreFunc, error)) sbi.Infer {
+	return func(y []float64) (inverse.Sampler, error) {
+		vp := diffusion.NewVP(0.1, 20)
+		score, err := diffusion.Diffuse(l.pri, vp)
+		if err != nil {
+			return nil, err
+		}
+		lik, err := l.likelihood(y, 0.5)
+		if err != nil {
+			return nil, err
+		}
+		post, err := guide(score, lik)
+		if err != nil {
+			return nil, err
+		}
+		return &diffusion.Reverse{Score: post, Schedule: vp, Steps: 60, Workers: 1, Src: seedOf(y)}, nil
+	}
+}
+
+// exactGuidance is exact for a Gaussian prior.
+func exactGuidance(score diffusion.Score, lik *likelihood.Gaussian) (inverse.ScoreFunc, error) {
+	g, err := diffusion.NewMMPS(score, lik)
+	if err != nil {
+		return nil, err
+	}
+	return posterior.Sum(score, g)
+}
+
+// noJacobian takes the denoised mean for x₀ itself.
+func noJacobian(score diffusion.Score, lik *likelihood.Gaussian) (inverse.ScoreFunc, error) {
+	g, err := diffusion.NewDPS(score, lik)
+	if err != nil {
+		return nil, err
+	}
+	return posterior.Sum(score, g)
+}
+
+// flow is a flow that has learned from simulations with noise of the given sd.
+func (l *linear) flow(t testing.TB, sigma float64) sbi.Infer {
+	lik, err := l.likelihood([]float64{0, 0}, sigma)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := sbi.Simulate(context.Background(), l.pri, sbi.FromLikelihood(lik), 4000, &sbi.SimulateOptions{Src: rng.New(12, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	npe, err := sbi.NPE(context.Background(), l.pri, table, &sbi.Options{Flow: flow.MAF{Transforms: 1, Hidden: []int{16}},
+		Fit: &flow.FitOptions{Rate: 5e-3, Patience: 8, Drops: 3}, Src: rng.New(13, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(y []float64) (inverse.Sampler, error) {
+		post := npe.Given(y)
+		post.Src = seedOf(y)
+		return post, nil
+	}
+}
+
 // TestSBCFindsWrongSamplers has for each kind of sampler one that is right and
 // one that is wrong, as a user may get it wrong.
 func TestSBCFindsWrongSamplers(t *testing.T) {
@@ -119,9 +181,11 @@ func TestSBCFindsWrongSamplers(t *testing.T) {
 		{"exact", 1000, l.exact(0.5), l.exact(0.35), "too narrow"},
 		{"MCMC", 200, l.mcmc(0.5), l.mcmc(0.25), "too narrow"},
 		{"VI", 200, l.vi(sampler.FullRank), l.vi(sampler.MeanField), "too narrow"},
+		{"diffusion", 200, l.diffusion(exactGuidance), l.diffusion(noJacobian), "too narrow"},
+		{"flow", 200, l.flow(t, 0.5), l.flow(t, 0.3), "too narrow"},
 	} {
 		if testing.Short() {
-			if test.name != "exact" {
+			if test.name != "exact" && test.name != "diffusion" {
 				continue
 			}
 			test.replications = 200
