@@ -101,46 +101,36 @@ func (g *Gillespie) Path(predators, prey, theta []float64, src rand.Source) (rea
 	predators[0], prey[0] = x, y
 	for k := 1; k < gillespieTimes; {
 		at := gillespieStep * float64(k)
-		xy := x * y
-		a1, a2, a3 := birth*xy, death*x, born*y
-		a12 := a1 + a2
-		a123 := a12 + a3
-		a := a123 + eaten*xy
-		if a == 0 { // nothing is left to react
-			for ; k < gillespieTimes; k++ {
-				predators[k], prey[k] = x, y
-			}
-			break
-		}
-		if t += rnd.ExpFloat64() / a; g.Exact {
-			for t >= at && k < gillespieTimes {
-				predators[k], prey[k] = x, y
-				k++
-				at = gillespieStep * float64(k)
-			}
-			if k == gillespieTimes {
+		seenX, seenY := x, y
+		for t < at {
+			xy := x * y
+			a1, a2, a3 := birth*xy, death*x, born*y
+			a := a1 + a2 + a3 + eaten*xy
+			seenX, seenY = x, y
+			if a == 0 { // nothing is left to react
+				t = math.Inf(1)
 				break
 			}
-		}
-		if reactions++; reactions > limit {
-			return reactions, ErrReactions
-		}
-		switch u := a * rnd.Float64(); {
-		case u < a1:
-			x++
-		case u < a12:
-			x--
-		case u < a123:
-			y++
-		default:
-			y--
+			t += rnd.ExpFloat64() / a
+			if reactions++; reactions > limit {
+				return reactions, ErrReactions
+			}
+			switch u := a * rnd.Float64(); {
+			case u < a1:
+				x++
+			case u < a1+a2:
+				x--
+			case u < a1+a2+a3:
+				y++
+			default:
+				y--
+			}
 		}
 		if !g.Exact {
-			for t >= at && k < gillespieTimes {
-				predators[k], prey[k] = x, y
-				k++
-				at = gillespieStep * float64(k)
-			}
+			seenX, seenY = x, y
+		}
+		for ; k < gillespieTimes && gillespieStep*float64(k) <= t; k++ {
+			predators[k], prey[k] = seenX, seenY
 		}
 	}
 	return reactions, nil

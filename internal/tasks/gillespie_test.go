@@ -125,44 +125,26 @@ func TestGillespiePrior(t *testing.T) {
 	}
 }
 
-// BenchmarkGillespie reports reactions per second on one core.
-func BenchmarkGillespie(b *testing.B) {
-	g := new(Gillespie)
-	const n = 2000
-	theta := mat.NewDense(n, 4, nil)
-	g.Prior().Draw(theta, rng.New(5, 0))
-	var predators, prey [gillespieTimes]float64
-	total := 0
-	src := rng.New(6, 0)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		k, _ := g.Path(predators[:], prey[:], theta.RawRowView(i%n), src)
-		total += k
-	}
-	b.ReportMetric(float64(total)/b.Elapsed().Seconds()/1e6, "Mreactions/s")
-}
-
-// BenchmarkBareLoop is what BenchmarkGillespie is compared with: the reactions
-// alone, written by hand with the generator of math/rand/v2.
-func BenchmarkBareLoop(b *testing.B) {
-	const n = 2000
-	theta := mat.NewDense(n, 4, nil)
-	new(Gillespie).Prior().Draw(theta, rng.New(5, 0))
-	r := rand.New(rand.NewPCG(1, 2))
-	total := 0
-	for i := 0; b.Loop(); i++ {
-		row := theta.RawRowView(i % n)
-		c1, c2, c3, c4 := math.Exp(row[0]), math.Exp(row[1]), math.Exp(row[2]), math.Exp(row[3])
-		x, y, t := 50.0, 100.0, 0.0
-		for k := 0; k < 10000 && t < 29.8; k++ {
-			h1, h2, h3, h4 := c1*x*y, c2*x, c3*y, c4*x*y
+// bareLoop is the path as one writes it by hand: what Gillespie.Path is held
+// to, and what its speed is compared with.
+func bareLoop(predators, prey *[gillespieTimes]float64, theta []float64, r *rand.Rand) (reactions int, ok bool) {
+	c1, c2, c3, c4 := math.Exp(theta[0]), math.Exp(theta[1]), math.Exp(theta[2]), math.Exp(theta[3])
+	x, y, t := 50.0, 100.0, 0.0
+	predators[0], prey[0] = x, y
+	for k := 1; k < gillespieTimes; k++ {
+		for t < gillespieStep*float64(k) {
+			h1, h2, h3, h4 := c1*(x*y), c2*x, c3*y, c4*(x*y)
 			h := h1 + h2 + h3 + h4
 			if h == 0 {
+				t = math.Inf(1)
 				break
 			}
 			t += r.ExpFloat64() / h
-			total++
-			switch u := r.Float64() * h; {
+			reactions++
+			if reactions > 10_000 {
+				return reactions, false
+			}
+			switch u := h * r.Float64(); {
 			case u < h1:
 				x++
 			case u < h1+h2:
@@ -173,6 +155,61 @@ func BenchmarkBareLoop(b *testing.B) {
 				y--
 			}
 		}
+		predators[k], prey[k] = x, y
 	}
+	return reactions, true
+}
+
+// TestGillespiePath has the same paths from both.
+func TestGillespiePath(t *testing.T) {
+	g := new(Gillespie)
+	const n = 300
+	theta := mat.NewDense(n, 4, nil)
+	g.Prior().Draw(theta, rng.New(7, 0))
+	var x, y, x0, y0 [gillespieTimes]float64
+	for i := range n {
+		reactions, err := g.Path(x[:], y[:], theta.RawRowView(i), rng.New(8, uint64(i)))
+		want, ok := bareLoop(&x0, &y0, theta.RawRowView(i), rand.New(rng.New(8, uint64(i))))
+		if reactions != want || (err == nil) != ok {
+			t.Fatalf("log rates %v: %d reactions, error %v, want %d", theta.RawRowView(i), reactions, err, want)
+		}
+		if ok && (x != x0 || y != y0) {
+			t.Fatalf("log rates %v: another path", theta.RawRowView(i))
+		}
+	}
+}
+
+// BenchmarkGillespie reports the simulations and reactions of Path per second
+// on one core, with parameters from the prior, and BenchmarkBareLoop those of
+// bareLoop. testdata/gillespie.py has those of Python.
+func BenchmarkGillespie(b *testing.B) {
+	g := new(Gillespie)
+	var predators, prey [gillespieTimes]float64
+	src := rng.New(6, 0)
+	benchmarkPaths(b, func(theta []float64) int {
+		k, _ := g.Path(predators[:], prey[:], theta, src)
+		return k
+	})
+}
+
+func BenchmarkBareLoop(b *testing.B) {
+	var predators, prey [gillespieTimes]float64
+	r := rand.New(rand.NewPCG(1, 2))
+	benchmarkPaths(b, func(theta []float64) int {
+		k, _ := bareLoop(&predators, &prey, theta, r)
+		return k
+	})
+}
+
+func benchmarkPaths(b *testing.B, path func(theta []float64) int) {
+	const n = 2000
+	theta := mat.NewDense(n, 4, nil)
+	new(Gillespie).Prior().Draw(theta, rng.New(5, 0))
+	total := 0
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		total += path(theta.RawRowView(i % n))
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "simulations/s")
 	b.ReportMetric(float64(total)/b.Elapsed().Seconds()/1e6, "Mreactions/s")
 }
