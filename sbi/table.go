@@ -59,7 +59,8 @@ type Row struct {
 // Status is ok, nonfinite, failed, panicked or timedout. Numbers are decimal
 // and read back exactly; NaN, +Inf and -Inf are allowed. Of several lines with
 // the same index the first counts. A last line without its line feed is what
-// an interrupted write leaves behind, and is ignored.
+// an interrupted write leaves behind, and is ignored. Files of one campaign
+// written one after another are a file: the two lines may come again.
 type Table struct {
 	Theta  *mat.Dense // n rows of parameters; nil if n is 0
 	Y      *mat.Dense // n rows of data; nil if n is 0
@@ -162,6 +163,7 @@ type Scanner struct {
 	Seed uint64 // of the campaign
 
 	m, n  int
+	names []byte // line 2
 	r     *bufio.Reader
 	long  []byte
 	line  int
@@ -198,6 +200,7 @@ func NewScanner(r io.Reader) (*Scanner, error) {
 	if want = want[bytes.IndexByte(want, '\n')+1 : len(want)-1]; s.m == 0 || s.n == 0 || !bytes.Equal(names, want) {
 		return nil, fmt.Errorf("sbi: line 2 of a table is %q, want index,seed,status, then theta1 and so on, then y1 and so on", clip(names))
 	}
+	s.names = want
 	return s, nil
 }
 
@@ -237,6 +240,11 @@ func (s *Scanner) next() ([]byte, error) {
 // and Scan may be called again to go on after it.
 func (s *Scanner) Scan(row *Row) error {
 	line, err := s.next()
+	for err == nil && bytes.HasPrefix(line, []byte(tableMagic)) {
+		if err = s.again(line); err == nil {
+			line, err = s.next()
+		}
+	}
 	if err == io.EOF {
 		return err
 	}
@@ -247,6 +255,18 @@ func (s *Scanner) Scan(row *Row) error {
 		return fmt.Errorf("sbi: line %d of a table: %w", s.line, err)
 	}
 	return nil
+}
+
+// again reads a header that is not the first, of which magic is line 1.
+func (s *Scanner) again(magic []byte) error {
+	if text := string(magic[len(tableMagic):]); text != strconv.FormatUint(s.Seed, 10) {
+		return fmt.Errorf("the header of a campaign with seed %s in a table with seed %d", clip([]byte(text)), s.Seed)
+	}
+	names, err := s.next()
+	if err == nil && !bytes.Equal(names, s.names) {
+		err = fmt.Errorf("the second line of a header is %q, want %q", clip(names), clip(s.names))
+	}
+	return err
 }
 
 func (s *Scanner) parse(row *Row, line []byte) error {
