@@ -37,6 +37,11 @@ import (
 type Gillespie struct {
 	Exact        bool // states are those at the grid times
 	MaxReactions int  // 10,000 if 0
+	// Log says that the data are not the statistics s themselves but, for the
+	// sake of networks, log(1 + s) of the means and -log(1.01 - s) of the
+	// autocorrelations: the former spread over three decades, and what the
+	// latter say is in how far they are from 1. The posterior is the same.
+	Log bool
 }
 
 const (
@@ -69,7 +74,17 @@ func (g *Gillespie) Observation(number int) (y, theta []float64, err error) {
 	default:
 		return nil, nil, fmt.Errorf("tasks: no observation %d of the stochastic Lotka-Volterra system", number)
 	}
+	if g.Log {
+		logarithms(y)
+	}
 	return y, theta, nil
+}
+
+func logarithms(s []float64) {
+	s[0], s[1] = math.Log1p(s[0]), math.Log1p(s[1])
+	for j := 4; j < 8; j++ {
+		s[j] = -math.Log(1.01 - s[j])
+	}
 }
 
 type path [2][gillespieTimes]float64 // predators, prey
@@ -83,6 +98,9 @@ func (g *Gillespie) Simulate(_ context.Context, y, theta []float64, src rand.Sou
 	_, err := g.Path(p[0][:], p[1][:], theta, src)
 	if err == nil {
 		g.Statistics(y, p[0][:], p[1][:])
+		if g.Log {
+			logarithms(y)
+		}
 	}
 	return err
 }
@@ -139,7 +157,8 @@ func (g *Gillespie) Path(predators, prey, theta []float64, src rand.Source) (rea
 // Statistics stores the nine statistics of a path in s: the means of predators
 // and prey, log(1 + variance) of each, the autocorrelations at lags 1 and 2 of
 // the predators and of the prey, and the correlation of the two. They are NaN
-// for a series that is constant.
+// for a series that is constant. An autocorrelation is less than 1.0068, as the
+// divisor is less than the number of times.
 func (g *Gillespie) Statistics(s, predators, prey []float64) {
 	const n = gillespieTimes
 	var z [2][n]float64

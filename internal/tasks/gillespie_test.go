@@ -78,6 +78,41 @@ func TestGillespieStatistics(t *testing.T) {
 	}
 }
 
+// TestGillespieLog has the same data on both scales.
+func TestGillespieLog(t *testing.T) {
+	var s, l [9]float64
+	for number := 1; number <= 2; number++ {
+		y, theta, err := new(Gillespie).Observation(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, _, err := (&Gillespie{Log: true}).Observation(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := new(Gillespie).Simulate(t.Context(), s[:], theta, rng.New(9, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := (&Gillespie{Log: true}).Simulate(t.Context(), l[:], theta, rng.New(9, 0)); err != nil {
+			t.Fatal(err)
+		}
+		for _, pair := range [][2][]float64{{y, z}, {s[:], l[:]}} {
+			for j, v := range pair[0] {
+				back := pair[1][j]
+				switch {
+				case j < 2:
+					back = math.Expm1(back)
+				case j >= 4 && j < 8:
+					back = 1.01 - math.Exp(-back)
+				}
+				if math.Abs(back-v) > 1e-12*math.Max(1, math.Abs(v)) {
+					t.Errorf("observation %d, statistic %d: %g, want %g", number, j, back, v)
+				}
+			}
+		}
+	}
+}
+
 // TestGillespiePrior holds what is published of the reference code: 12.6 % of
 // prior draws have too many reactions, those left have means of log θ of
 // (-1.69, -1.60, -1.57, -1.18) and standard deviations (1.93, 1.99, 2.02,
