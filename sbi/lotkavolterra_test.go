@@ -56,7 +56,7 @@ func TestGillespieSMCABC(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := sbi.SMCABC(context.Background(), g.Prior(), g, y, &sbi.SMCABCOptions{
-			Particles: 4000, Epsilon: ref.epsilon, MaxSimulations: 200_000_000, Scale: scale, Src: rng.New(32, uint64(k)),
+			Particles: 2000, Epsilon: ref.epsilon, MaxSimulations: 200_000_000, Scale: scale, Src: rng.New(32, uint64(k)),
 			Progress: func(p sbi.SMCABCProgress) { t.Logf("observation %d: %+v", k+1, p) },
 		})
 		if err != nil {

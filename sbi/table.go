@@ -240,10 +240,8 @@ func (s *Scanner) next() ([]byte, error) {
 // and Scan may be called again to go on after it.
 func (s *Scanner) Scan(row *Row) error {
 	line, err := s.next()
-	for err == nil && bytes.HasPrefix(line, []byte(tableMagic)) {
-		if err = s.again(line); err == nil {
-			line, err = s.next()
-		}
+	if err == nil {
+		line, err = s.skipHeaders(line)
 	}
 	if err == io.EOF {
 		return err
@@ -257,16 +255,31 @@ func (s *Scanner) Scan(row *Row) error {
 	return nil
 }
 
-// again reads a header that is not the first, of which magic is line 1.
-func (s *Scanner) again(magic []byte) error {
-	if text := string(magic[len(tableMagic):]); text != strconv.FormatUint(s.Seed, 10) {
-		return fmt.Errorf("the header of a campaign with seed %s in a table with seed %d", clip([]byte(text)), s.Seed)
+// skipHeaders returns the next line that is not of a header. What stands before
+// a header on its line is the last line of a file that was cut off.
+func (s *Scanner) skipHeaders(line []byte) ([]byte, error) {
+	for {
+		k := bytes.LastIndex(line, []byte(tableMagic))
+		if k < 0 {
+			return line, nil
+		}
+		if text := string(line[k+len(tableMagic):]); text != strconv.FormatUint(s.Seed, 10) {
+			return nil, fmt.Errorf("the header of a campaign with seed %s in a table with seed %d", clip([]byte(text)), s.Seed)
+		}
+		names, err := s.next()
+		switch {
+		case err != nil:
+			return nil, err
+		case bytes.Contains(names, []byte(tableMagic)):
+			line = names
+			continue
+		case !bytes.Equal(names, s.names):
+			return nil, fmt.Errorf("the second line of a header is %q, want %q", clip(names), clip(s.names))
+		}
+		if line, err = s.next(); err != nil {
+			return nil, err
+		}
 	}
-	names, err := s.next()
-	if err == nil && !bytes.Equal(names, s.names) {
-		err = fmt.Errorf("the second line of a header is %q, want %q", clip(names), clip(s.names))
-	}
-	return err
 }
 
 func (s *Scanner) parse(row *Row, line []byte) error {
