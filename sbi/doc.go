@@ -13,7 +13,8 @@
 //	table, err := sbi.Simulate(ctx, pri, sim, 10_000, &sbi.SimulateOptions{File: "run.sim", Src: src})
 //
 // The table (parameters, data, seed, status) is plain text, so that a cluster
-// can fill it in its own way; see [Table] and [SimulateRow]. Simulations that
+// can fill it in its own way; see [Table], [SimulateRow] and docs/campaigns.md.
+// Simulations that
 // fail end the campaign or are recorded, as a [Policy] says, and never vanish.
 //
 // [NPE] learns the posterior for any data from such a table, by any
