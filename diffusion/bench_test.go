@@ -48,12 +48,33 @@ func BenchmarkMixture(b *testing.B) {
 	}
 }
 
+// One filter of 2048 particles that follow MMPS.
+func BenchmarkTDS(b *testing.B) {
+	for _, d := range []int{8, 80} {
+		p := newMixture25(b, d, 2, 1)
+		mmps, err := NewMMPS(p.score, p.lik)
+		check(b, err)
+		s, err := NewTDS(mmps, p.lik)
+		check(b, err)
+		for _, workers := range []int{1, 2} {
+			b.Run(fmt.Sprintf("d=%d/workers=%d", d, workers), func(b *testing.B) {
+				s.Filter = Filter{Particles: 2048, Src: src(1), Workers: workers}
+				x := mat.NewDense(2048, d, nil)
+				for b.Loop() {
+					check(b, s.Sample(context.Background(), x))
+				}
+				b.ReportMetric(float64(b.N)*2048*100/b.Elapsed().Seconds(), "particle-steps/s")
+			})
+		}
+	}
+}
+
 // Ancestral sampling with networks of the default size.
 func BenchmarkNetwork(b *testing.B) {
 	w, _ := smallNetwork(b, MLP{}, 16, TrainOptions{})
 	benchmark(b, "MLP/d=16", 2048, 100, &Reverse{Score: w, Solver: DDIM{Eta: 1}})
 	for _, side := range []int{8, 28} {
 		w, _ := smallNetwork(b, UNet{Side: side}, side*side, TrainOptions{})
-		benchmark(b, fmt.Sprintf("UNet/%d", side), 128, 4, &Reverse{Score: w, Solver: DDIM{Eta: 1}})
+		benchmark(b, fmt.Sprintf("UNet/%d", side), 256, 4, &Reverse{Score: w, Solver: DDIM{Eta: 1}})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
@@ -60,9 +61,9 @@ func (r *FilterReport) Evidence() (log, relative float64) {
 // filterKind is what distinguishes the filters: it owns the state of one.
 type filterKind interface {
 	// start draws the particles and adds their weights to s.logw.
-	start(s *swarm)
+	start(s *swarm) error
 	// step moves the particles to level s.k+1, weighting and resampling.
-	step(s *swarm)
+	step(s *swarm) error
 }
 
 // swarm is the particles of one filter.
@@ -73,6 +74,7 @@ type swarm struct {
 	logEvidence float64
 	minESS      float64
 	ancestor    []int
+	workers     int // for blocks of particles
 	spare       mat.Dense
 }
 
@@ -123,22 +125,32 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 	}
 	filters := (rows + o.Draws - 1) / o.Draws
 	report := &FilterReport{make([]float64, filters), make([]float64, filters), make([]float64, filters)}
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
 	seed := rng.Seed(o.Src)
 	progress := par.NewProgress(rows, o.Progress)
-	err = par.Each(ctx, o.Workers, filters, func(i int) error {
+	err = par.Each(ctx, workers, filters, func(i int) error {
 		x := mat.NewDense(o.Particles, p.n, nil)
 		s := &swarm{
 			walk:      newWalk(p, x, 0, o.Particles, rng.New(seed, uint64(i))),
 			threshold: o.Threshold * float64(o.Particles),
 			logw:      make([]float64, o.Particles), ancestor: make([]int, o.Particles), minESS: math.Inf(1),
+			// What filters do not need is for their particles.
+			workers: max(1, workers/filters),
 		}
 		kind := begin(s.walk)
-		kind.start(s)
+		if err := kind.start(s); err != nil {
+			return err
+		}
 		for s.k = 0; s.k < s.steps(); s.k++ {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			kind.step(s)
+			if err := kind.step(s); err != nil {
+				return err
+			}
 			if err := s.diverged("take more steps, or another twist"); err != nil {
 				err.Row += i * o.Draws
 				return err
@@ -160,6 +172,28 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 		return nil
 	})
 	return report, err
+}
+
+// blocks calls f for all blocks of particles, at most s.workers at once.
+func (s *swarm) blocks(f func(lo, hi int) error) error {
+	size := blockRows(s.n)
+	if s.workers > 1 {
+		return par.For(context.Background(), s.workers, s.r, size, f)
+	}
+	for lo := 0; lo < s.r; lo += size {
+		if err := f(lo, min(s.r, lo+size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows makes view the rows lo to hi-1 of m.
+func rows(view *mat.Dense, m *mat.Dense, lo, hi int) *mat.Dense {
+	raw := m.RawMatrix()
+	raw.Data, raw.Rows = raw.Data[lo*raw.Stride:(hi-1)*raw.Stride+raw.Cols], hi-lo
+	view.SetRawMatrix(raw)
+	return view
 }
 
 // weigh normalises the weights and moves their mean to the evidence.

@@ -188,15 +188,18 @@ func TestFiltersReproducible(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for name, s := range filters(t, p.score, p.lik) {
 		f := settings(s)
-		f.Particles, f.Draws, f.Steps = 16, 10, 5
 		sample := func(procs int) *mat.Dense {
 			runtime.GOMAXPROCS(procs)
 			f.Src = src(1)
 			return draw(t, s, 95)
 		}
-		want := sample(1)
-		if !mat.Equal(want, sample(4)) {
-			t.Errorf("%s: GOMAXPROCS changes the draws", name)
+		f.Steps = 5
+		// Many filters, and one of several blocks of particles.
+		for _, size := range [][2]int{{16, 10}, {1500, 1500}} {
+			f.Particles, f.Draws = size[0], size[1]
+			if !mat.Equal(sample(1), sample(4)) {
+				t.Errorf("%s, %d particles: GOMAXPROCS changes the draws", name, size[0])
+			}
 		}
 	}
 }

@@ -86,6 +86,18 @@ func (m *MCGDiff) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error
 	return m.run(ctx, dst, m.score, func(w *walk) filterKind {
 		k := len(m.s)
 		f := &mcgdiff{MCGDiff: m, eta: eta, d: w.scratch(), z: w.scratch(), e: w.scratch(), before: w.scratch(), c: mat.NewDense(w.r, k, nil), free: mat.NewDense(w.r, k, nil), until: make([]int, k)}
+		size := blockRows(w.n)
+		blocks := make([]struct{ x, d mat.Dense }, (w.r+size-1)/size)
+		for i := range blocks {
+			lo, hi := i*size, min(w.r, (i+1)*size)
+			rows(&blocks[i].x, w.x, lo, hi)
+			rows(&blocks[i].d, f.d, lo, hi)
+		}
+		f.work = func(lo, hi int) error {
+			b := &blocks[lo/size]
+			w.denoise(&b.d, &b.x, w.t[w.k])
+			return nil
+		}
 		for i, s := range m.s {
 			if s > 0 {
 				f.until[i] = m.level(w, s)
@@ -121,6 +133,8 @@ type mcgdiff struct {
 	before  *mat.Dense // denoised means of the step before
 	c, free *mat.Dense // coordinates Vᵀ of the particles, and of the unguided step
 	until   []int      // level up to which a coordinate is guided, -1 for never
+
+	work func(lo, hi int) error // denoises a block of particles
 }
 
 // potential returns mean and variance of the Gaussian in coordinate i that
@@ -134,7 +148,7 @@ func (f *mcgdiff) potential(w *walk, i, k int) (mean, variance float64) {
 
 // start draws the guided coordinates from the product of the Gaussian start
 // and the potential; all particles have the same weight.
-func (f *mcgdiff) start(s *swarm) {
+func (f *mcgdiff) start(s *swarm) error {
 	s.walk.start(f.Start)
 	_, variance := f.Start.at(0)
 	a, sd := s.alpha[0], s.sigma[0]
@@ -168,11 +182,14 @@ func (f *mcgdiff) start(s *swarm) {
 	for i := range s.logw {
 		s.logw[i] = logw
 	}
+	return nil
 }
 
-func (f *mcgdiff) step(s *swarm) {
+func (f *mcgdiff) step(s *swarm) error {
 	x, d, v := s.ancestral(f.eta)
-	s.denoise(f.d, s.x, s.t[s.k])
+	if err := s.blocks(f.work); err != nil {
+		return err
+	}
 	f.op.MulVT(f.c, s.x)
 	s.forecast(f.e, f.d, f.before)
 	combine(s.x, x, s.x, d, f.e) // the mean of the unguided step
@@ -194,7 +211,7 @@ func (f *mcgdiff) step(s *swarm) {
 		s.gather(f.before, ancestor)
 	}
 	if v == 0 {
-		return
+		return nil
 	}
 	s.noise(f.z)
 	f.op.MulVT(f.c, f.z)
@@ -215,4 +232,5 @@ func (f *mcgdiff) step(s *swarm) {
 	f.op.MulV(f.d, f.c)
 	addScaled(s.x, v, f.z)
 	addScaled(s.x, 1, f.d)
+	return nil
 }

@@ -59,34 +59,66 @@ func (s *TDS) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error) {
 		eta = 1
 	}
 	return s.run(ctx, dst, s.guide.model(), func(w *walk) filterKind {
-		return &tds{TDS: s, eta: eta, p: newPoint(s.guide.model()), g: w.scratch(), z: w.scratch(), d: w.scratch(), before: w.scratch(), logp: make([]float64, w.r), next: make([]float64, w.r)}
+		f := &tds{
+			TDS: s, eta: eta, mean: w.scratch(), g: w.scratch(), z: w.scratch(), d: w.scratch(), before: w.scratch(),
+			logp: make([]float64, w.r), next: make([]float64, w.r),
+		}
+		size := blockRows(w.n)
+		blocks := make([]evaluator, (w.r+size-1)/size)
+		for i := range blocks {
+			lo, hi := i*size, min(w.r, (i+1)*size)
+			e := &blocks[i]
+			e.p = newPoint(s.guide.model())
+			rows(&e.x, w.x, lo, hi)
+			rows(&e.g, f.g, lo, hi)
+			rows(&e.mean, f.mean, lo, hi)
+		}
+		f.work = func(lo, hi int) error {
+			e := &blocks[lo/size]
+			e.g.Zero()
+			s.guide.twist(&e.g, f.next[lo:hi], &e.x, w.t[f.level], e.p)
+			e.mean.Copy(&e.p.mean)
+			return nil
+		}
+		return f
 	})
 }
 
 type tds struct {
 	*TDS
 	eta        float64
-	p          *point // at the particles
+	mean       *mat.Dense // denoised means of the particles
 	g, z       *mat.Dense
-	d, before  *mat.Dense // forecast, and denoised means of the step before
-	logp, next []float64  // the twist at the particles
+	d, before  *mat.Dense             // forecast, and denoised means of the step before
+	logp, next []float64              // the twist at the particles
+	level      int                    // of work
+	work       func(lo, hi int) error // evaluates a block of particles
 }
 
-func (f *tds) start(s *swarm) {
+// evaluator has what a block of particles needs for the guidance.
+type evaluator struct {
+	p          *point
+	x, g, mean mat.Dense // rows of the particles' matrices
+}
+
+func (f *tds) start(s *swarm) error {
 	s.walk.start(f.Start)
-	f.evaluate(s, 0, s.logw)
-	copy(f.logp, s.logw)
+	err := f.evaluate(s, 0)
+	copy(f.logp, f.next)
+	copy(s.logw, f.next)
+	return err
 }
 
-// evaluate finds the prior's score, the guidance and the twist at level k.
-func (f *tds) evaluate(s *swarm, k int, logp []float64) {
-	f.g.Zero()
-	f.guide.twist(f.g, logp, s.x, s.t[k], f.p)
+// evaluate finds the denoised means, the guidance and, in f.next, the twist
+// at level k.
+func (f *tds) evaluate(s *swarm, k int) error {
+	f.level = k
+	return s.blocks(f.work)
 }
 
-func (f *tds) step(s *swarm) {
+func (f *tds) step(s *swarm) error {
 	if ancestor := s.resample(); ancestor != nil {
-		for _, m := range []*mat.Dense{s.x, &f.p.mean, f.before, f.g} {
+		for _, m := range []*mat.Dense{s.x, f.mean, f.before, f.g} {
 			s.gather(m, ancestor)
 		}
 		for i, a := range ancestor {
@@ -95,9 +127,9 @@ func (f *tds) step(s *swarm) {
 		copy(f.logp, f.next)
 	}
 	x, d, v := s.ancestral(f.eta)
-	s.forecast(f.d, &f.p.mean, f.before)
+	s.forecast(f.d, f.mean, f.before)
 	combine(s.x, x, s.x, d, f.d)
-	f.before.Copy(&f.p.mean)
+	f.before.Copy(f.mean)
 	last := s.k+1 == s.steps()
 	if v > 0 {
 		// The shift dσ²/α of the mean by the guidance costs the weight
@@ -113,11 +145,12 @@ func (f *tds) step(s *swarm) {
 	}
 	if last {
 		f.lik.Scores(f.g, f.next, s.x)
-	} else {
-		f.evaluate(s, s.k+1, f.next)
+	} else if err := f.evaluate(s, s.k+1); err != nil {
+		return err
 	}
 	for i := range s.logw {
 		s.logw[i] += f.next[i] - f.logp[i]
 	}
 	copy(f.logp, f.next)
+	return nil
 }
