@@ -18,7 +18,9 @@ import (
 // particles are weighted and resampled on the way from noise to x₀. As the
 // number of particles grows, their draws are those of the posterior of the
 // prior that the ancestral sampler with as many steps has: the approximations
-// are corrected, the length of the steps is not.
+// are corrected, the length of the steps is not. Its errors are of second
+// order, since the denoised mean of a step is extrapolated by that of the step
+// before, as in DPMSolver{Stochastic: true}.
 type Filter struct {
 	Particles int     // of one filter, 64 if 0
 	Draws     int     // taken from one filter, Particles if 0; they depend on each other
@@ -27,11 +29,11 @@ type Filter struct {
 	Eta       float64 // of the ancestral steps, see [DDIM], above 0; 1 if 0
 
 	From, To float64 // as in Reverse
-	Grid     Grid    // as in Reverse
+	Grid     Grid    // UniformLogSNR if nil
 	Start    Moments // as in Reverse
 
 	Src      rand.Source           // nil means a freshly seeded one
-	Workers  int                   // goroutines, GOMAXPROCS if 0
+	Workers  int                   // goroutines for filters and blocks of their particles, GOMAXPROCS if 0
 	Progress func(done, total int) // called with numbers of finished draws
 }
 
