@@ -101,12 +101,16 @@ func BenchmarkLeapfrogOverhead(b *testing.B) {
 }
 
 // BenchmarkTwoChains measures how much faster two chains run on two cores than
-// one after the other.
+// one after the other. Their trajectories are of one length, or the longer
+// chain would be measured.
 func BenchmarkTwoChains(b *testing.B) {
 	density := &round{200}
+	init := mat.NewDense(2, density.d, nil)
+	normals(init.RawMatrix().Data, rand.New(rng.New(2, 0)))
 	run := func(workers int) time.Duration {
 		t0 := time.Now()
-		_, err := Run(context.Background(), density, &NUTS{}, &Settings{Chains: 2, Workers: workers, Draws: 5000, Src: rng.New(1, 0)})
+		_, err := Run(context.Background(), density, &NUTS{StepSize: 0.3},
+			&Settings{Chains: 2, Workers: workers, Warmup: -1, Draws: 5000, Init: init, Src: rng.New(1, 0)})
 		if err != nil {
 			b.Fatal(err)
 		}

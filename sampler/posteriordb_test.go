@@ -72,10 +72,8 @@ func TestPosteriordb(t *testing.T) {
 	}
 	dir := filepath.Dir(shared(t, "posteriordb", "arK-arK.json"))
 	metrics := map[string]Metric{"": Automatic}
-	seeds := uint64(3)
 	if slow() {
 		metrics = map[string]Metric{"": Automatic, "/fisher": DiagonalFisher, "/variance": DiagonalVariance, "/dense": Dense}
-		seeds = 20
 	}
 	for _, name := range posteriordb.Names() {
 		p, err := posteriordb.Open(dir, name)
@@ -84,6 +82,10 @@ func TestPosteriordb(t *testing.T) {
 		}
 		for label, m := range metrics {
 			t.Run(name+label, func(t *testing.T) {
+				seeds := uint64(3)
+				if slow() && m == Automatic {
+					seeds = 20
+				}
 				var worst, leapfrogs, ess float64
 				for seed := range seeds {
 					r := mustRun(t, p, &NUTS{Metric: m}, &Settings{Src: rng.New(51, seed)})
