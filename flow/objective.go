@@ -58,6 +58,9 @@ func (r *run) checkObjective(n int) error {
 		if !(floats.Sum(w) > 0) || math.IsInf(floats.Sum(w), 0) {
 			return fmt.Errorf("flow: the sum of Weights is %g", floats.Sum(w))
 		}
+		if _, ok := f.arch.(COT); ok {
+			return errors.New("flow: COT cannot be trained with Weights")
+		}
 	}
 	if s := o.Start; s != nil && (!reflect.DeepEqual(s.arch, f.arch) || !reflect.DeepEqual(s.embedding, f.embedding) ||
 		s.dx != f.dx || s.dy != f.dy || s.du != f.du || s.float64s != f.float64s) {

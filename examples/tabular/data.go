@@ -62,6 +62,17 @@ func read(name string) (*data, error) {
 	return d, nil
 }
 
+// validation returns the rows for validation.
+func (d *data) validation() (x, y *mat.Dense) {
+	_, k := d.y.Dims()
+	x, y = mat.NewDense(len(d.valid), 1, nil), mat.NewDense(len(d.valid), k, nil)
+	for i, row := range d.valid {
+		x.SetRow(i, d.x.RawRowView(row))
+		y.SetRow(i, d.y.RawRowView(row))
+	}
+	return x, y
+}
+
 // regression returns the mean of -log q(x|y) over the test rows for a Gaussian
 // linear regression on the training rows.
 func (d *data) regression() float64 {

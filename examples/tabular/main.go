@@ -4,10 +4,11 @@
 //
 //	go run ./examples/tabular
 //
-// For each data set it trains conditional flows of several architectures and
-// takes the one with the lowest validation loss. What it says of the test rows
-// is a density for each, from which come intervals of any probability. A
-// Gaussian linear regression is there for comparison.
+// For each data set it trains conditional flows of several architectures, and
+// takes the one with the lowest validation loss or, if that is lower, their
+// mixture. What this says of the test rows is a density for each, from which
+// come intervals of any probability. A Gaussian linear regression is there for
+// comparison.
 //
 // It writes intervals.png (test rows with their predictive intervals) and
 // coverage.png (how many test rows are inside of intervals) to the folder -out,
@@ -46,7 +47,7 @@ var candidates = []struct {
 type result struct {
 	Test      map[string]float64 // mean of -log q(x|y) over the test rows
 	Valid     map[string]float64 // and over the validation rows
-	Chosen    string             // the candidate of the lowest Valid
+	Chosen    string             // what has the lowest Valid
 	Inside50  float64            // share of the test rows inside of their 50 % interval
 	Inside90  float64
 	Seconds   float64
@@ -90,6 +91,7 @@ func run(ctx context.Context, f *show.Flags) error {
 	for _, c := range candidates {
 		names = append(names, c.name)
 	}
+	names = append(names, mixture)
 	for _, name := range names {
 		f.Print("%-26s", name)
 		for _, set := range sets {
@@ -109,7 +111,11 @@ func run(ctx context.Context, f *show.Flags) error {
 	return f.Figures(results)
 }
 
-const linear = "linear regression"
+// Names of rows of the table beside the candidates.
+const (
+	linear  = "linear regression"
+	mixture = "mixture of the four"
+)
 
 // study trains the candidates on a data set and predicts its test rows with
 // the best of them.
@@ -117,8 +123,7 @@ func study(ctx context.Context, f *show.Flags, name string, d *data, stream uint
 	start := time.Now()
 	r := &result{Test: make(map[string]float64), Valid: make(map[string]float64)}
 	r.Test[linear] = d.regression()
-	var best *flow.Flow
-	lowest := math.Inf(1)
+	var members []flow.Conditional
 	for k, c := range candidates {
 		o := &flow.FitOptions{
 			ValidationRows: d.valid, Batch: 32, Rate: c.rate, Patience: 40, Drops: 2, Epochs: 400,
@@ -134,9 +139,22 @@ func study(ctx context.Context, f *show.Flags, name string, d *data, stream uint
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
-		r.Test[c.name], r.Valid[c.name] = meanNLL(fit, d.testX, d.testY), fit.Report().ValidNLL
-		if v := r.Valid[c.name]; v < lowest {
-			lowest, best, r.Chosen = v, fit, c.name
+		members = append(members, fit)
+	}
+	all, err := flow.NewEnsemble(members, nil)
+	if err != nil {
+		return nil, err
+	}
+	lowest, best := math.Inf(1), flow.Conditional(all)
+	validX, validY := d.validation()
+	for k, q := range append(members, all) {
+		name := mixture
+		if k < len(candidates) {
+			name = candidates[k].name
+		}
+		r.Test[name], r.Valid[name] = meanNLL(q, d.testX, d.testY), meanNLL(q, validX, validY)
+		if v := r.Valid[name]; v < lowest {
+			lowest, best, r.Chosen = v, q, name
 		}
 	}
 	if err := r.predict(ctx, best, d, rand.NewPCG(f.Seed, 1000+stream)); err != nil {

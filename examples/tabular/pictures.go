@@ -21,7 +21,7 @@ func drawIntervals(f *show.Flags, results map[string]*result) (string, error) {
 	for _, set := range sets {
 		r := results[set.name]
 		p := plot.New()
-		p.Title.Text = fmt.Sprintf("%s: %s, by a %s", set.name, set.target, r.Chosen)
+		p.Title.Text = fmt.Sprintf("%s: %s (%s)", set.name, set.target, r.Chosen)
 		p.X.Label.Text = "test rows, in the order of the predicted medians"
 		p.Y.Label.Text = "standard deviations"
 		p.X.Min, p.X.Max = -1, float64(len(r.intervals))
