@@ -72,8 +72,8 @@ var (
 
 // Regression learns to invert a simulator directly: a function of the data,
 // trained on the pairs of a table to have the smallest error in the
-// parameters. The function is a linear map plus a perceptron, of data that are
-// centred and whitened.
+// parameters. The function is a linear map of the whitened data plus a
+// perceptron of their principal components.
 //
 // Trained on exact data, y = A(θ), it approaches an inverse of A, and inherits
 // whatever that does to noise: for a linear map and a white prior it tends to
@@ -187,11 +187,16 @@ func (e *PointEstimator) build(o *RegressionOptions, src rand.Source) {
 	}
 }
 
-// forward returns the standardised parameters for whitened data.
+// forward returns the standardised parameters for whitened data. The perceptron
+// sees them in their own proportions: directions in which the data hardly vary
+// are for the linear map, which can be right about them, not for it.
 func (e *PointEstimator) forward(t *autodiff.Tape[float64], z autodiff.Var) autodiff.Var {
 	out := e.linear.Forward(t, z)
 	if e.hidden != nil {
-		out = t.Add(out, e.hidden.Forward(t, z))
+		_, k := t.Dims(z)
+		proportions := t.Input(1, k)
+		copy(t.Value(proportions), e.in.size)
+		out = t.Add(out, e.hidden.Forward(t, t.Mul(z, proportions)))
 	}
 	return out
 }

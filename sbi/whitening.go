@@ -21,6 +21,7 @@ type whitening struct {
 	mean []float64
 	w    *mat.Dense // k×m; nil if diagonal
 	sd   []float64  // if diagonal; 0 where the datum does not vary
+	size []float64  // standard deviations of the coordinates before scaling, relative to the largest
 }
 
 const maxWhitened = 1024
@@ -50,6 +51,10 @@ func newWhitening(y *mat.Dense, rows []int, variance []float64) (whitening, erro
 		if floats.Max(t.sd) == 0 {
 			return t, errors.New("the data of all simulations are the same")
 		}
+		t.size = make([]float64, m)
+		for j := range t.size {
+			t.size[j] = 1 // data of different units
+		}
 		return t, nil
 	}
 	c := mat.NewDense(len(rows), m, nil)
@@ -77,9 +82,10 @@ func newWhitening(y *mat.Dense, rows []int, variance []float64) (whitening, erro
 	for values[first] < 1e-14*largest {
 		first++
 	}
-	t.w = mat.NewDense(m-first, m, nil)
+	t.w, t.size = mat.NewDense(m-first, m, nil), make([]float64, m-first)
 	for k := first; k < m; k++ {
 		scale := 1 / math.Sqrt(values[k])
+		t.size[m-1-k] = math.Sqrt(values[k] / largest)
 		for j := range m {
 			t.w.Set(m-1-k, j, scale*v.At(j, k))
 		}
