@@ -89,8 +89,8 @@ func softPlot(s []soft) (*plot.Plot, error) {
 	p.Title.Text = "Soft equations become exact, and stiff"
 	p.X.Label.Text = "sigma of the soft equations"
 	p.Y.Label.Text = "distance (lines), 1/condition (dots)"
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: 2}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: 2}
 	for _, c := range []struct {
 		name   string
 		colour color.Color
