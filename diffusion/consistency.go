@@ -122,7 +122,7 @@ func Distill(ctx context.Context, score Score, data *mat.Dense, opt *DistillOpti
 		d.levels[i] = karrasLevel(o.Min, o.Max, float64(i)/float64(o.Levels-1))
 	}
 	settings := &optim.Settings{
-		Batch: o.Batch, Steps: o.Steps, Epochs: math.MaxInt32, Adam: optim.Adam{Rate: o.Rate}, EMA: 0.999, Clip: 1,
+		Batch: o.Batch, Steps: o.Steps, Epochs: math.MaxInt32, Adam: optim.Adam{Rate: o.Rate}, EMA: math.Min(0.999, 1-10/float64(max(20, o.Steps))), Clip: 1,
 		Schedule: optim.Cosine{Warmup: min(100, o.Steps/10), Floor: 0.01}, ValidEvery: max(1, o.Steps/100),
 		Src: rng.New(seed, 1), Workers: o.Workers,
 	}

@@ -32,7 +32,7 @@ import (
 var (
 	name  = flag.String("net", "optical", "`network` to train: optical, mnist or jump")
 	data  = flag.String("data", "mnist.idx.gz", "`file` with the 28×28 images")
-	dir   = flag.String("to", "examples/internal/digits", "write the network to this `folder`")
+	dir   = flag.String("to", "examples/internal/digits", "`folder` of the networks")
 	state = flag.String("state", "", "`file` for the state of the training, and to go on from if it is there; NET.state if empty")
 	steps = flag.Int("steps", 0, "training steps, if not those of the networks in the repository")
 	batch = flag.Int("batch", 64, "images a step")
@@ -58,58 +58,98 @@ func run(ctx context.Context) error {
 	if *state == "" {
 		*state = *name + ".state"
 	}
-	var train, held *mat.Dense
-	opt := &diffusion.TrainOptions{
-		MeanLog: -.3, StdLog: 1.4, Batch: *batch, Rate: *rate, Src: rand.NewPCG(*seed, 0),
-		Progress: progress, Checkpoint: checkpoint,
-	}
+	start := time.Now()
+	var saved func(io.Writer) error
+	var report string
+	var err error
 	switch *name {
 	case "optical":
-		train, held = digits.Optical()
-		opt.Net, opt.Steps = diffusion.UNet{Side: 8, Width: 32, Mult: []int{1, 2}}, 6000
+		train, held := digits.Optical()
+		saved, report, err = score(ctx, train, held, diffusion.UNet{Side: 8, Width: 16}, or(*steps, 2500))
 	case "mnist":
-		f, err := os.Open(*data)
-		if err != nil {
-			return fmt.Errorf("%w (command convert makes it)", err)
+		var train *mat.Dense
+		if train, err = read(); err == nil {
+			saved, report, err = score(ctx, train, digits.Held(), diffusion.UNet{Side: 28, Patch: 2}, or(*steps, 2500))
 		}
-		defer f.Close()
-		images, err := digits.ReadGzip(f)
-		if err != nil {
-			return err
+	case "jump":
+		var train *mat.Dense
+		if train, err = read(); err == nil {
+			saved, report, err = distill(ctx, train, or(*steps, 1500))
 		}
-		train, held = images.Rows(0, images.Len()), digits.Held()
-		opt.Net, opt.Steps = diffusion.UNet{Side: 28, Patch: 2, Width: 32, Mult: []int{1, 2}}, 5000
 	default:
-		return fmt.Errorf("-net is %q, want optical, mnist or jump", *name)
+		err = fmt.Errorf("-net is %q, want optical, mnist or jump", *name)
 	}
-	if *steps != 0 {
-		opt.Steps = *steps
-	}
-	if s, err := os.ReadFile(*state); err == nil {
-		opt.Resume = bytes.NewReader(s)
-	}
-	start := time.Now()
-	w, err := diffusion.Train(ctx, train, digits.Schedule, opt)
-	if err != nil {
-		return err
-	}
-	loss, err := digits.Loss(w, train, held, opt.MeanLog, opt.StdLog)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(*dir, *name+".safetensors")
-	if err := write(path, w.Save); err != nil {
+	if err := write(path, saved); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d weights, loss of held-out images %.4f, %.0f s\n", path, w.Parameters(), loss, time.Since(start).Seconds())
+	fmt.Printf("%s: %s, %.0f s\n", path, report, time.Since(start).Seconds())
 	return nil
+}
+
+func or(given, otherwise int) int {
+	if given != 0 {
+		return given
+	}
+	return otherwise
+}
+
+func read() (*mat.Dense, error) {
+	f, err := os.Open(*data)
+	if err != nil {
+		return nil, fmt.Errorf("%w (command convert makes it)", err)
+	}
+	defer f.Close()
+	m, err := digits.ReadGzip(f)
+	if err != nil {
+		return nil, err
+	}
+	return m.Rows(0, m.Len()), nil
+}
+
+// score learns a score.
+func score(ctx context.Context, train, held *mat.Dense, net diffusion.UNet, steps int) (func(io.Writer) error, string, error) {
+	opt := &diffusion.TrainOptions{
+		Net: net, MeanLog: -.3, StdLog: 1.4, Steps: steps, Batch: *batch, Rate: *rate, Src: rand.NewPCG(*seed, 0),
+		Progress: progress, Checkpoint: func(save func(io.Writer) error) error { return write(*state, save) },
+	}
+	if s, err := os.ReadFile(*state); err == nil {
+		opt.Resume = bytes.NewReader(s)
+	}
+	w, err := diffusion.Train(ctx, train, digits.Schedule, opt)
+	if err != nil {
+		return nil, "", err
+	}
+	loss, err := digits.Loss(w, train, held, opt.MeanLog, opt.StdLog)
+	return w.Save, fmt.Sprintf("%d weights, loss of held-out images %.4f", w.Parameters(), loss), err
+}
+
+// distill makes the consistency model of the score in the folder.
+func distill(ctx context.Context, train *mat.Dense, steps int) (func(io.Writer) error, string, error) {
+	f, err := os.Open(filepath.Join(*dir, "mnist.safetensors"))
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	teacher, err := diffusion.Load(f, digits.Schedule)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := diffusion.Distill(ctx, teacher, train, &diffusion.DistillOptions{
+		Steps: steps, Batch: *batch, Rate: *rate / 3, Src: rand.NewPCG(*seed, 0), Progress: progress,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return c.Save, "distilled", nil
 }
 
 func progress(p diffusion.TrainProgress) {
 	fmt.Fprintf(os.Stderr, "step %d of %d: loss %.4f, %.0f s\n", p.Step, p.Steps, p.Loss, p.Elapsed.Seconds())
 }
-
-func checkpoint(save func(io.Writer) error) error { return write(*state, save) }
 
 // write replaces a file, whole or not at all.
 func write(path string, save func(io.Writer) error) error {
