@@ -38,7 +38,7 @@ func newLearnedTarget(pri Prior, y [][]float64, logLik func(dst []float64, u *ma
 	if len(y) == 0 {
 		panic("sbi: Given: there are no data")
 	}
-	t := &LearnedTarget{prior: pri, transform: transformOf(pri), logLik: logLik}
+	t := &LearnedTarget{prior: pri, transform: Coordinates(pri), logLik: logLik}
 	for _, row := range y {
 		t.y = append(t.y, append([]float64(nil), row...))
 	}

@@ -99,7 +99,7 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 
 // unconstrained returns theta in the unconstrained coordinates of the prior.
 func unconstrained(pri Prior, theta *mat.Dense) (*mat.Dense, error) {
-	tr := transformOf(pri)
+	tr := Coordinates(pri)
 	n, _ := theta.Dims()
 	_, k := tr.Dims()
 	u := mat.NewDense(n, k, nil)

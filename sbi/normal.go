@@ -30,7 +30,7 @@ func newNormalCoordinates(pri Prior) (*normalCoordinates, error) {
 		g, err := prior.NewGaussian(nil, mat.NewDiagDense(n, ones(n)), nil)
 		return &normalCoordinates{newProbit(box), g}, err
 	}
-	tr := transformOf(pri)
+	tr := Coordinates(pri)
 	d, n := tr.Dims()
 	if d != n {
 		return nil, fmt.Errorf("the prior has %d parameters and %d unconstrained ones: Mixtures and PostHoc do not apply; use Atomic", d, n)
@@ -97,21 +97,11 @@ func ones(n int) []float64 {
 type probit struct{ lower, width []float64 }
 
 func newProbit(box *prior.Box) *probit {
-	n := box.Dim()
-	p := &probit{make([]float64, n), make([]float64, n)}
-	far, hi := make([]float64, n), make([]float64, n)
-	for i := range far {
-		far[i] = -1e3
+	lower, width := sides(box)
+	for i, l := range lower {
+		width[i] -= l
 	}
-	box.Transform().Constrain(p.lower, far)
-	for i := range far {
-		far[i] = 1e3
-	}
-	box.Transform().Constrain(hi, far)
-	for i := range hi {
-		p.width[i] = hi[i] - p.lower[i]
-	}
-	return p
+	return &probit{lower, width}
 }
 
 func (p *probit) Dims() (x, u int) { return len(p.lower), len(p.lower) }
@@ -123,7 +113,8 @@ func (p *probit) Constrain(x, u []float64) (logDet float64) {
 	for i, v := range u {
 		c := math.Min(math.Max(distuv.UnitNormal.CDF(v), leastTail), 1-leastTail)
 		logDet += math.Log(p.width[i]) + distuv.UnitNormal.LogProb(v)
-		x[i] = p.lower[i] + p.width[i]*c
+		h := p.lower[i] + p.width[i]
+		x[i] = math.Min(math.Max(p.lower[i]+p.width[i]*c, math.Nextafter(p.lower[i], h)), math.Nextafter(h, p.lower[i]))
 	}
 	return logDet
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/internal/rng"
-	"github.com/go-inverse/inverse/prior"
 )
 
 // NeuralPosterior is the density q(θ|y) that [NPE] has learned, for any y. A
@@ -35,9 +34,8 @@ type NeuralPosterior struct {
 // mean of log q(θ|y) over simulations with parameters from the prior. It is
 // amortised: trained once, it gives the posterior for any data.
 //
-// The network works in the unconstrained coordinates of the prior's support
-// ([prior.TransformOf]), so that its draws cannot leave a box or any other
-// support that has a transform.
+// The network works in unconstrained coordinates ([Coordinates]), so that its
+// draws cannot leave a box or any other support that has a transform.
 //
 // Rows of failed simulations are left out, see [Table.Valid]; a campaign has
 // them only if its Policy is Record. Features says what the network sees of
@@ -58,7 +56,7 @@ func NPE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralPos
 		opt = new(Options)
 	}
 	fit, seed := opt.fitOptions()
-	fit.Transform = transformOf(pri)
+	fit.Transform = Coordinates(pri)
 	return trainPosterior(ctx, pri, table, opt, fit, seed)
 }
 
@@ -76,9 +74,6 @@ func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, 
 	}
 	return &NeuralPosterior{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}, err
 }
-
-// transformOf returns the transform of the prior's support.
-func transformOf(pri Prior) prior.Transform { return prior.TransformOf(pri) }
 
 // Given returns the posterior given y, whose draws are a sampler's. It panics
 // if y has not as many elements as the data that q was trained on.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -190,7 +191,7 @@ func TestNPETable(t *testing.T) {
 	if err := npe.Flow.(*flow.Flow).Save(&b); err != nil {
 		t.Fatal(err)
 	}
-	f, err := flow.Load(&b, &flow.LoadOptions{Transform: prior.TransformOf(pri)})
+	f, err := flow.Load(&b, &flow.LoadOptions{Transform: sbi.Coordinates(pri)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,5 +233,23 @@ func TestNLE(t *testing.T) {
 	m, sd := stat.MeanStdDev(mat.Col(nil, 0, run.Draws()), nil)
 	if want := 1 / math.Sqrt(3); math.Abs(m-0.5) > 0.2*want || math.Abs(sd/want-1) > 0.15 {
 		t.Errorf("mean %.3f sd %.3f, exact 0.500 %.3f", m, sd, want)
+	}
+}
+
+// TestNPEMemory trains on 10⁵ simulations of a hundred data in less than 1 GB.
+func TestNPEMemory(t *testing.T) {
+	if !slow() {
+		t.Skip("10⁵ simulations; set INVERSE_SLOW=1")
+	}
+	task := newTask(t, "slcp_distractors")
+	_, err := sbi.NPE(context.Background(), task.Prior, simulate(t, task, 100_000), &sbi.Options{Flow: flow.NSF{}, Fit: &flow.FitOptions{Epochs: 2}, Src: rng.New(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("%d MB taken from the system", m.Sys>>20)
+	if m.Sys > 1<<30 {
+		t.Errorf("%d MB taken from the system, want less than 1024", m.Sys>>20)
 	}
 }

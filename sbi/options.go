@@ -152,7 +152,7 @@ func allRows(method string, table *Table, params int) (*Table, error) {
 // logPriorAt returns the log density of the prior in the unconstrained
 // coordinates of each row of theta.
 func logPriorAt(pri Prior, theta *mat.Dense) ([]float64, error) {
-	tr := transformOf(pri)
+	tr := Coordinates(pri)
 	n, d := theta.Dims()
 	_, k := tr.Dims()
 	l, u, x := make([]float64, n), make([]float64, k), make([]float64, d)

@@ -133,7 +133,7 @@ func (s *snpe) train(ctx context.Context, round int, before *NeuralPosterior) (*
 		return nil, err
 	}
 	fit, seed := o.fitOptions()
-	fit.Transform = transformOf(s.pri)
+	fit.Transform = Coordinates(s.pri)
 	if s.o.Correction == Atomic {
 		p := &flow.Proposal{Atoms: s.o.Atoms, FromPrior: make([]bool, rows.Len())}
 		if p.LogPrior, err = logPriorAt(s.pri, rows.Theta); err != nil {
