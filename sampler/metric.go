@@ -118,23 +118,12 @@ func (m *diagonal) kick(q *point, eps float64) float64 {
 	n := len(s)
 	p, g := q.p[:n], q.g[:n]
 	half := eps / 2
-	// Four sums, because a sum waits for its last addition.
+	// Four sums take turns, because a sum waits for its last addition.
 	var k0, k1, k2, k3 float64
-	i := 0
-	for ; i+4 <= n; i += 4 {
-		s, g, p := s[i:i+4:i+4], g[i:i+4:i+4], p[i:i+4:i+4]
-		v0, v1 := p[0]+half*s[0]*g[0], p[1]+half*s[1]*g[1]
-		v2, v3 := p[2]+half*s[2]*g[2], p[3]+half*s[3]*g[3]
-		p[0], p[1], p[2], p[3] = v0, v1, v2, v3
-		k0 += v0 * v0
-		k1 += v1 * v1
-		k2 += v2 * v2
-		k3 += v3 * v3
-	}
-	for ; i < n; i++ {
-		v := p[i] + half*s[i]*g[i]
+	for i, si := range s {
+		v := p[i] + half*si*g[i]
 		p[i] = v
-		k0 += v * v
+		k0, k1, k2, k3 = k1, k2, k3, k0+v*v
 	}
 	return k0 + k1 + k2 + k3
 }

@@ -255,31 +255,40 @@ func straightPair(rho, a, b []float64) bool {
 // acute angle with the momenta at both ends, and likewise each part together
 // with the nearest momentum of the other part.
 func straightTrees(t, next *tree) bool {
-	rho1, rho2 := t.rho, next.rho
-	a1, z1, a2, z2 := t.first.p, t.last.p, next.first.p, next.last.p
-	// A block at a time, so that memory is read once.
+	n := len(t.rho)
+	if n >= 64 {
+		return straightBlocks(t, next)
+	}
+	rho1, rho2 := t.rho, next.rho[:n]
+	a1, z1 := t.first.p[:n], t.last.p[:n]
+	a2, z2 := next.first.p[:n], next.last.p[:n]
+	var d1, d2, d3, d4, d5, d6 float64
+	for i, r1 := range rho1 {
+		r2, pa1, pz1, pa2, pz2 := rho2[i], a1[i], z1[i], a2[i], z2[i]
+		r := r1 + r2
+		rho1[i] = r
+		d1 += r * pa1
+		d2 += r * pz2
+		e := r1 + pa2
+		d3 += e * pa1
+		d4 += e * pa2
+		f := pz1 + r2
+		d5 += f * pz1
+		d6 += f * pz2
+	}
+	return d1 > 0 && d2 > 0 && d3 > 0 && d4 > 0 && d5 > 0 && d6 > 0
+}
+
+// straightBlocks is straightTrees for long vectors, a block at a time so that
+// memory is read once.
+func straightBlocks(t, next *tree) bool {
 	const block = 512
 	var d1, d2, d3, d4, d5, d6 float64
-	for lo := 0; lo < len(rho1); lo += block {
-		hi := min(lo+block, len(rho1))
-		r1, r2 := rho1[lo:hi], rho2[lo:hi]
-		a1, z1, a2, z2 := a1[lo:hi], z1[lo:hi], a2[lo:hi], z2[lo:hi]
-		if len(r1) < 64 {
-			a1, z1, a2, z2, r2 = a1[:len(r1)], z1[:len(r1)], a2[:len(r1)], z2[:len(r1)], r2[:len(r1)]
-			for i, u := range r1 {
-				v := r2[i]
-				r := u + v
-				r1[i] = r
-				d1 += r * a1[i]
-				d2 += r * z2[i]
-				e, f := u+a2[i], z1[i]+v
-				d3 += e * a1[i]
-				d4 += e * a2[i]
-				d5 += f * z1[i]
-				d6 += f * z2[i]
-			}
-			continue
-		}
+	for lo := 0; lo < len(t.rho); lo += block {
+		hi := min(lo+block, len(t.rho))
+		r1, r2 := t.rho[lo:hi], next.rho[lo:hi]
+		a1, z1 := t.first.p[lo:hi], t.last.p[lo:hi]
+		a2, z2 := next.first.p[lo:hi], next.last.p[lo:hi]
 		d3 += kernel.Dot(r1, a1) + kernel.Dot(a2, a1)
 		d4 += kernel.Dot(r1, a2) + kernel.Dot(a2, a2)
 		d5 += kernel.Dot(r2, z1) + kernel.Dot(z1, z1)

@@ -3,6 +3,9 @@ package posteriordb
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // arma is a mixed autoregressive moving-average model of orders 1 and 1:
@@ -14,11 +17,16 @@ import (
 // with u = (mu, phi, theta, log sigma).
 type arma struct {
 	Y []float64 `json:"y"`
+
+	scratch sync.Pool // of *[2][]float64
 }
 
 func (m *arma) check() error {
 	if len(m.Y) < 2 {
 		return fmt.Errorf("%d times", len(m.Y))
+	}
+	m.scratch.New = func() any {
+		return &[2][]float64{make([]float64, len(m.Y)), make([]float64, len(m.Y))}
 	}
 	return nil
 }
@@ -37,29 +45,34 @@ func (m *arma) eval(score, u []float64) float64 {
 	lp, dsigma := halfCauchy(logSigma, 2.5)
 	w := math.Exp(-2 * logSigma)
 
-	// The derivatives of e_t by mu, phi and theta follow its recursion.
-	e := m.Y[0] - mu - phi*mu
-	em, ep, et := -1-phi, -mu, 0.0
-	ss := e * e
-	gm, gp, gt := e*em, e*ep, 0.0
+	pool := m.scratch.Get().(*[2][]float64)
+	defer m.scratch.Put(pool)
+	n := len(m.Y)
+	e, adjoint := pool[0][:n], pool[1][:n]
+	e[0] = m.Y[0] - mu - phi*mu
 	before := m.Y[0]
-	for _, y := range m.Y[1:] {
-		em = math.FMA(-theta, em, -1)
-		ep = math.FMA(-theta, ep, -before)
-		et = math.FMA(-theta, et, -e)
-		e = math.FMA(-theta, e, y-mu-phi*before)
+	for t, y := range m.Y[1:] {
+		e[t+1] = y - mu - phi*before
 		before = y
-		ss += e * e
-		gm += e * em
-		gp += e * ep
-		gt += e * et
 	}
-	n := float64(len(m.Y))
+	last := e[0]
+	for t, c := range e[1:] {
+		last = math.FMA(-theta, last, c)
+		e[t+1] = last
+	}
+	ss := kernel.Dot(e, e)
 	if score != nil {
-		score[0] = -w*gm - mu/100
-		score[1] = -w*gp - phi/4
-		score[2] = -w*gt - theta/4
-		score[3] = dsigma - n + w*ss
+		// The derivative of ss/2 by e_t is λ_t = e_t - theta λ_t+1.
+		next := 0.0
+		for t := n - 1; t >= 0; t-- {
+			next = math.FMA(-theta, next, e[t])
+			adjoint[t] = next
+		}
+		first, rest := adjoint[0], adjoint[1:]
+		score[0] = w*(kernel.Sum(adjoint)+phi*first) - mu/100
+		score[1] = w*(kernel.Dot(rest, m.Y[:n-1])+mu*first) - phi/4
+		score[2] = w*kernel.Dot(rest, e[:n-1]) - theta/4
+		score[3] = dsigma - float64(n) + w*ss
 	}
-	return lp - n*logSigma - w*ss/2 - mu*mu/200 - (phi*phi+theta*theta)/8
+	return lp - float64(n)*logSigma - w*ss/2 - mu*mu/200 - (phi*phi+theta*theta)/8
 }

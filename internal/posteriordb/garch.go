@@ -3,6 +3,9 @@ package posteriordb
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // garch is a generalised autoregressive model of the variance, of orders 1
@@ -16,11 +19,21 @@ import (
 type garch struct {
 	Y      []float64 `json:"y"`
 	Sigma1 float64   `json:"sigma1"`
+
+	scratch sync.Pool // of *garchPath
 }
+
+// garchPath holds at each time the residual r_t, its square, the variance h_t
+// and the derivative by h_t.
+type garchPath struct{ r, r2, h, d []float64 }
 
 func (m *garch) check() error {
 	if len(m.Y) < 2 || !(m.Sigma1 > 0) {
 		return fmt.Errorf("%d times, sigma1 is %g", len(m.Y), m.Sigma1)
+	}
+	m.scratch.New = func() any {
+		n := len(m.Y)
+		return &garchPath{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)}
 	}
 	return nil
 }
@@ -42,37 +55,43 @@ func (m *garch) eval(score, u []float64) float64 {
 	share, log2 := logistic(u[3])
 	beta1 := (1 - alpha1) * share
 
-	// The derivatives of h_t by mu, alpha_0, alpha_1 and beta_1 follow its
-	// recursion; gi sums those of the log likelihood, times -2.
-	var (
-		hm, h0, h1, hb float64
-		gm, g0, g1, gb float64
-	)
-	r := m.Y[0] - mu
-	h := m.Sigma1 * m.Sigma1
-	v := 1 / h
-	quad := r * r * v
-	gm = -2 * r * v
-	logs := logProduct{product: 1}
-	logs.mul(h)
-	for _, y := range m.Y[1:] {
-		hm = math.FMA(beta1, hm, -2*alpha1*r)
-		h0 = math.FMA(beta1, h0, 1)
-		h1 = math.FMA(beta1, h1, r*r)
-		hb = math.FMA(beta1, hb, h)
-		h = math.FMA(beta1, h, alpha0+alpha1*(r*r))
-		r = y - mu
-		v = 1 / h
-		q := r * r * v
-		logs.mul(h)
+	pool := m.scratch.Get().(*garchPath)
+	defer m.scratch.Put(pool)
+	n := len(m.Y)
+	r, r2, h, d := pool.r[:n], pool.r2[:n], pool.h[:n], pool.d[:n]
+	for t, y := range m.Y {
+		r[t] = y - mu
+		r2[t] = r[t] * r[t]
+	}
+	last := m.Sigma1 * m.Sigma1
+	logs := logProduct{product: 1}.times(last)
+	h[0] = last
+	for t, q := range r2[:n-1] {
+		last = math.FMA(beta1, last, math.FMA(alpha1, q, alpha0))
+		h[t+1] = last
+		logs = logs.times(last)
+	}
+	var quad, gm float64
+	for t, ht := range h {
+		v := 1 / ht
+		q := r2[t] * v
 		quad += q
-		d := v * (1 - q)
-		gm += d*hm - 2*r*v
-		g0 += d * h0
-		g1 += d * h1
-		gb += d * hb
+		d[t] = v * (1 - q)
+		gm -= 2 * r[t] * v
 	}
 	if score != nil {
+		// d_t is the derivative of -2 log p by h_t, first with h_t+1 held, then
+		// with what h_t does to it: λ_t = d_t + beta_1 λ_t+1.
+		next := 0.0
+		for t := n - 1; t >= 1; t-- {
+			next = math.FMA(beta1, next, d[t])
+			d[t] = next
+		}
+		adjoint := d[1:]
+		gm -= 2 * alpha1 * kernel.Dot(adjoint, r[:n-1])
+		g0 := kernel.Sum(adjoint)
+		g1 := kernel.Dot(adjoint, r2[:n-1])
+		gb := kernel.Dot(adjoint, h[:n-1])
 		g1 -= gb * share // beta_1 shrinks as alpha_1 grows
 		score[0] = -gm / 2
 		score[1] = -g0*alpha0/2 + 1

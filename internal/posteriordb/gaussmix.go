@@ -74,7 +74,7 @@ func (m *gaussMix) eval(score, u []float64) float64 {
 	for i, y := range m.Y {
 		d1, d2 := y-mu1, y-mu2
 		e := es[i]
-		logs.mul(1 + e)
+		logs = logs.times(1 + e)
 		share1 := 1 / (1 + e)
 		share2 := e * share1
 		n1 += share1

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // hmm is a hidden Markov model with two states and unit normal observations:
@@ -16,20 +18,24 @@ import (
 type hmm struct {
 	Y []float64 `json:"y"`
 
-	scratch sync.Pool // of *[]hmmStep
+	scratch sync.Pool // of *hmmScratch
 }
 
 // hmmStep is what the backward pass needs of the forward pass at one time:
 // the filtered probability of each state, and b_t(k)/c_t.
 type hmmStep struct{ a1, a2, b1, b2 float64 }
 
+type hmmScratch struct {
+	path []hmmStep
+	e    []float64
+}
+
 func (m *hmm) check() error {
 	if len(m.Y) == 0 {
 		return fmt.Errorf("no observations")
 	}
 	m.scratch.New = func() any {
-		s := make([]hmmStep, len(m.Y))
-		return &s
+		return &hmmScratch{make([]hmmStep, len(m.Y)), make([]float64, len(m.Y))}
 	}
 	return nil
 }
@@ -55,9 +61,13 @@ func (m *hmm) eval(score, u []float64) float64 {
 	q1, q2 := 1-p1, 1-p2
 	mu1, step := math.Exp(u[2]), math.Exp(u[3])
 	mu2 := mu1 + step
-	pool := m.scratch.Get().(*[]hmmStep)
+	pool := m.scratch.Get().(*hmmScratch)
 	defer m.scratch.Put(pool)
-	path := *pool
+	path, ratio := pool.path[:len(m.Y)], pool.e[:len(m.Y)]
+	for t, y := range m.Y {
+		ratio[t] = -math.Abs((y-mu1)*(y-mu1)-(y-mu2)*(y-mu2)) / 2
+	}
+	kernel.Exp(ratio, ratio)
 
 	// Forward, with observation densities divided by that of state 1 or,
 	// where it is the greater, that of state 2.
@@ -67,7 +77,7 @@ func (m *hmm) eval(score, u []float64) float64 {
 	for t, y := range m.Y {
 		d1, d2 := (y-mu1)*(y-mu1)/2, (y-mu2)*(y-mu2)/2
 		top := min(d1, d2)
-		e := math.Exp(-math.Abs(d1 - d2))
+		e := ratio[t]
 		b1, b2 := 1.0, e
 		if d2 < d1 {
 			b1, b2 = e, 1
@@ -77,7 +87,7 @@ func (m *hmm) eval(score, u []float64) float64 {
 			a1, a2 = a1*p1+a2*p2, a1*q1+a2*q2
 		}
 		c := a1*b1 + a2*b2
-		logs.mul(c)
+		logs = logs.times(c)
 		c = 1 / c
 		b1, b2 = b1*c, b2*c
 		a1, a2 = a1*b1, a2*b2

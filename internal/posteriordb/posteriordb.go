@@ -190,20 +190,22 @@ func halfCauchy(u, scale float64) (logp, deriv float64) {
 // product would leave a safe range. It begins with product 1.
 type logProduct struct{ sum, product float64 }
 
-func (p *logProduct) mul(x float64) {
+// times returns p with one more factor. It returns a value for the registers'
+// sake.
+func (p logProduct) times(x float64) logProduct {
 	p.product *= x
 	if !(1e-150 < p.product && p.product < 1e150) {
-		p.flush(x)
+		return p.flush(x)
 	}
+	return p
 }
 
 // flush takes the logarithm of the product, whose last factor is x.
-func (p *logProduct) flush(x float64) {
-	p.sum += math.Log(p.product/x) + math.Log(x)
-	p.product = 1
+func (p logProduct) flush(x float64) logProduct {
+	return logProduct{p.sum + math.Log(p.product/x) + math.Log(x), 1}
 }
 
-func (p *logProduct) log() float64 { return p.sum + math.Log(p.product) }
+func (p logProduct) log() float64 { return p.sum + math.Log(p.product) }
 
 // indexed returns name[1], ..., name[n].
 func indexed(name string, n int) []string {
