@@ -70,7 +70,7 @@ func (m *lowRank) kick(q *point, eps float64) float64 {
 const (
 	lowRankGamma    = 1e-5 // regularisation of the projected covariances
 	lowRankCutoff   = 2    // variances within a factor of it of 1 are left alone
-	lowRankGrowth   = 2 // of the number of draws between estimates
+	lowRankGrowth   = 2    // of the number of draws between estimates
 	maxLowRankDraws = 400  // that an estimate uses; older ones are forgotten
 )
 

@@ -256,7 +256,7 @@ func straightPair(rho, a, b []float64) bool {
 // with the nearest momentum of the other part.
 func straightTrees(t, next *tree) bool {
 	n := len(t.rho)
-	if n >= 64 {
+	if n >= 32 {
 		return straightBlocks(t, next)
 	}
 	rho1, rho2 := t.rho, next.rho[:n]

@@ -20,8 +20,6 @@ import (
 	"strings"
 	"time"
 
-	"gonum.org/v1/gonum/mat"
-
 	"github.com/go-inverse/inverse/examples/internal/show"
 	"github.com/go-inverse/inverse/posterior"
 	"github.com/go-inverse/inverse/sampler"
@@ -69,9 +67,8 @@ func run(ctx context.Context, f *show.Flags) error {
 	return f.Figures(figures(summary, future, seconds))
 }
 
-// infer draws from the posterior. The posterior has other modes, with cycles
-// of five years that fit badly, so that chains do not start anywhere, but where
-// the best of a few quick climbs from the prior arrive.
+// infer draws from the posterior. It has other modes, with cycles of five years
+// that fit badly; NUTS starts where the best of a few quick climbs arrive.
 func infer(ctx context.Context, settings *sampler.Settings) (*sampler.Result, error) {
 	lik, err := newCounts(pelts)
 	if err != nil {
@@ -81,17 +78,8 @@ func infer(ctx context.Context, settings *sampler.Settings) (*sampler.Result, er
 	if err != nil {
 		return nil, err
 	}
-	quick, err := sampler.Fit(ctx, post, &sampler.Pathfinder{Paths: 8},
-		&sampler.FitOptions{Init: priors.draws(8, settings.Src), Src: settings.Src})
-	if err != nil {
-		return nil, err
-	}
 	settings.Names = names
-	settings.Init = mat.NewDense(4, len(names), nil)
-	if err := quick.Resample(ctx, settings.Init); err != nil {
-		return nil, err
-	}
-	return sampler.Run(ctx, post, &sampler.NUTS{Metric: sampler.Dense}, settings)
+	return sampler.Run(ctx, post, &sampler.NUTS{}, settings)
 }
 
 // figures are what -json prints.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sync"
 
 	"gonum.org/v1/gonum/mat"
@@ -42,8 +41,6 @@ var priors = independent{
 type independent []interface {
 	LogProb(x float64) float64
 	ScoreInput(x float64) float64
-	CDF(x float64) float64
-	Quantile(p float64) float64
 }
 
 var _ inverse.DifferentiableDensity = independent(nil)
@@ -66,18 +63,6 @@ func (d independent) ScoreInput(score, x []float64) []float64 {
 		score[i] = p.ScoreInput(x[i])
 	}
 	return score
-}
-
-// draws returns draws from the density, a row each, with the given source.
-func (d independent) draws(n int, src rand.Source) *mat.Dense {
-	x := mat.NewDense(n, len(d), nil)
-	rnd := rand.New(src)
-	for i := range n {
-		for j, p := range d {
-			x.Set(i, j, p.Quantile(p.CDF(0)+(1-p.CDF(0))*rnd.Float64()))
-		}
-	}
-	return x
 }
 
 func (d independent) Transform() prior.Transform { return prior.Positive(len(d)) }
