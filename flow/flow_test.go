@@ -88,6 +88,10 @@ var shapes = []struct{ dx, dy int }{{1, 0}, {1, 2}, {2, 0}, {3, 2}, {5, 1}}
 // forEach runs a test for each architecture and shape with a flow trained in
 // float64.
 func forEach(t *testing.T, test func(t *testing.T, f *Flow, x, y *mat.Dense)) {
+	shapes := shapes
+	if testing.Short() {
+		shapes = shapes[1:4:4]
+	}
 	for _, a := range small {
 		for _, s := range shapes {
 			t.Run(fmt.Sprintf("%s/%d|%d", name(a), s.dx, s.dy), func(t *testing.T) {
@@ -215,15 +219,18 @@ func TestIntegral(t *testing.T) {
 		for _, dx := range []int{1, 2} {
 			for _, bounded := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%d/%v", name(a), dx, bounded), func(t *testing.T) {
+					if testing.Short() && dx == 2 {
+						t.Skip("many points")
+					}
 					x, y := pairs(300, dx, 1, 1)
 					o := FitOptions{}
 					if bounded {
 						o.Transform = box(dx)
 					}
 					f := trained(t, a, x, y, o)
-					n, lo, hi := 400, -10.0, 60.0
+					n, lo, hi := 250, -10.0, 60.0
 					if dx == 1 {
-						n, lo, hi = 20000, -200, 200
+						n, lo, hi = 8000, -200, 200
 					}
 					if bounded {
 						lo, hi = -10, 60

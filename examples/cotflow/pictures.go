@@ -102,7 +102,7 @@ func scatter(title string, d density, seed uint64) (*plot.Plot, error) {
 
 // heat shows a density, bright where it is high.
 func heat(f *show.Flags, title string, logProb func(l []float64, x *mat.Dense)) *plot.Plot {
-	pixels := 240
+	pixels := 160
 	if f.Quick {
 		pixels = 60
 	}
