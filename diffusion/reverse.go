@@ -136,7 +136,7 @@ func (r *Reverse) Sample(ctx context.Context, dst *mat.Dense) error {
 
 // blockRows returns the number of rows that go through the steps together:
 // enough for matrix products, few enough for the cache.
-func blockRows(n int) int { return min(max(8192/n, 64), 512) }
+func blockRows(n int) int { return min(max(8192/n, 16), 512) }
 
 // path checks the fields and returns what all blocks share.
 func (r *Reverse) path() (*path, Solver, error) {

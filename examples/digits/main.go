@@ -26,7 +26,7 @@ func run(ctx context.Context, f *show.Flags) error {
 	if err != nil {
 		return err
 	}
-	n, steps, truths := 32, 50, []int{0, 1, 2}
+	n, steps, truths := 48, 50, []int{0, 1, 2, 3}
 	if f.Quick {
 		n, steps, truths = 16, 20, truths[:2]
 	}
