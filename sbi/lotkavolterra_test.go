@@ -2,14 +2,21 @@ package sbi_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/internal/tasks"
+	"github.com/go-inverse/inverse/prior"
 	"github.com/go-inverse/inverse/sbi"
 )
 
@@ -51,32 +58,150 @@ func TestGillespieSMCABC(t *testing.T) {
 	g := new(tasks.Gillespie)
 	scale := gillespieScale(t, g)
 	for k, ref := range gillespieReferences {
-		y, _, err := g.Observation(k + 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := sbi.SMCABC(context.Background(), g.Prior(), g, y, &sbi.SMCABCOptions{
-			Particles: 2000, Epsilon: ref.epsilon, MaxSimulations: 200_000_000, Scale: scale, Src: rng.New(32, uint64(k)),
-			Progress: func(p sbi.SMCABCProgress) { t.Logf("observation %d: %+v", k+1, p) },
+		t.Run(fmt.Sprint(k+1), func(t *testing.T) {
+			y, _, err := g.Observation(k + 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			s, err := sbi.SMCABC(context.Background(), g.Prior(), g, y, &sbi.SMCABCOptions{
+				Particles: 1000, Epsilon: ref.epsilon, MaxSimulations: 100_000_000, Scale: scale, Src: rng.New(32, uint64(k)),
+				Progress: func(p sbi.SMCABCProgress) { t.Logf("%+v", p) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mean, sd := s.Moments()
+			t.Logf("tolerance %.4f, %d simulations, %.0f s, ESS %.0f, mean %.3f, sd %.3f", s.Epsilon, s.Simulations, time.Since(start).Seconds(), s.ESS(), mean, sd)
+			if s.Epsilon != ref.epsilon {
+				t.Errorf("tolerance %g, want %g", s.Epsilon, ref.epsilon)
+			}
+			for j := range mean {
+				if math.Abs(mean[j]-ref.mean[j]) > 0.1*ref.sd[j] || math.Abs(sd[j]/ref.sd[j]-1) > 0.1 {
+					t.Errorf("log θ%d: mean %.3f sd %.3f, reference %.3f %.3f", j+1, mean[j], sd[j], ref.mean[j], ref.sd[j])
+				}
+			}
+			for p, want := range ref.corr {
+				a, b := mat.Col(nil, 2*p, s.Theta), mat.Col(nil, 2*p+1, s.Theta)
+				if c := stat.Correlation(a, b, s.Weight); math.Abs(c-want) > 0.05 {
+					t.Errorf("correlation of log θ%d and log θ%d %.3f, reference %.2f", 2*p+1, 2*p+2, c, want)
+				}
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// ended is the stochastic Lotka-Volterra system conditioned on paths that end,
+// as all that is learned from the valid rows of a table is.
+type ended struct{ *tasks.Gillespie }
+
+// Simulate tries until a path ends.
+func (e ended) Simulate(ctx context.Context, y, theta []float64, src rand.Source) error {
+	err := tasks.ErrReactions
+	for tries := 0; tries < 100_000 && errors.Is(err, tasks.ErrReactions); tries++ {
+		err = e.Gillespie.Simulate(ctx, y, theta, rng.New(src.Uint64(), 0))
+	}
+	return err
+}
+
+// endedPrior is the prior times the probability that a path ends.
+type endedPrior struct {
+	*prior.Box
+	g *tasks.Gillespie
+}
+
+// Draw draws rows of the prior until a path has ended.
+func (p endedPrior) Draw(dst *mat.Dense, src rand.Source) {
+	n, d := dst.Dims()
+	var y [9]float64
+	for i := range n {
+		row := dst.Slice(i, i+1, 0, d).(*mat.Dense)
+		for ok := false; !ok; {
+			p.Box.Draw(row, src)
+			ok = p.g.Simulate(context.Background(), y[:], row.RawRowView(0), rng.New(src.Uint64(), 0)) == nil
 		}
-		mean, sd := s.Moments()
-		t.Logf("observation %d: tolerance %.4f, %d simulations, ESS %.0f, mean %.3f, sd %.3f", k+1, s.Epsilon, s.Simulations, s.ESS(), mean, sd)
-		if s.Epsilon != ref.epsilon {
-			t.Errorf("observation %d: tolerance %g, want %g", k+1, s.Epsilon, ref.epsilon)
+	}
+}
+
+// checkGillespie holds moments of draws to those of the reference: means
+// within 0.25 of a posterior standard deviation, standard deviations within
+// 15 %; and all draws to the prior's box.
+func checkGillespie(t *testing.T, name string, number int, q *sbi.NeuralPosterior, hold bool) {
+	t.Helper()
+	y, _, err := (&tasks.Gillespie{Log: true}).Observation(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draws := mat.NewDense(20_000, 4, nil)
+	if err := q.Given(y).SampleFrom(context.Background(), draws, rng.New(33, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if lo, hi := mat.Min(draws), mat.Max(draws); lo < -5 || hi > 2 {
+		t.Errorf("%s, observation %d: draws from %g to %g are outside of the prior", name, number, lo, hi)
+	}
+	ref := gillespieReferences[number-1]
+	for j := range ref.mean {
+		m, sd := stat.MeanStdDev(mat.Col(nil, j, draws), nil)
+		off, ratio := (m-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
+		t.Logf("%s, observation %d, log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, j+1, m, off, sd, ratio)
+		if hold && (math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15) {
+			t.Errorf("%s, observation %d, log θ%d: mean off by %.2f sd, sd %.2f of the reference's", name, number, j+1, off, ratio)
 		}
-		for j := range mean {
-			if math.Abs(mean[j]-ref.mean[j]) > 0.1*ref.sd[j] || math.Abs(sd[j]/ref.sd[j]-1) > 0.1 {
-				t.Errorf("observation %d, log θ%d: mean %.3f sd %.3f, reference %.3f %.3f", k+1, j+1, mean[j], sd[j], ref.mean[j], ref.sd[j])
+	}
+}
+
+// TestGillespieFlows learns the posterior from 57,200 draws of the prior, of
+// which 50,000 end, by COT-Flow and by splines, and holds it to the reference
+// given observation 2, and to simulation-based calibration over the prior.
+// Observation 1 is in the tail of what the prior predicts; its moments are
+// logged.
+func TestGillespieFlows(t *testing.T) {
+	if !slow() {
+		t.Skip("some minutes; set INVERSE_SLOW=1")
+	}
+	ctx := context.Background()
+	g := &tasks.Gillespie{Log: true}
+	table, err := sbi.Simulate(ctx, g.Prior(), g, 57_200, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(34, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid := table.Valid()
+	shift := 0.0 // from log rates to standardised ones
+	for j := range 4 {
+		shift += math.Log(stat.PopStdDev(mat.Col(nil, j, valid.Theta), nil))
+	}
+	for _, c := range []struct {
+		name string
+		flow flow.Architecture
+		fit  flow.FitOptions
+		nll  float64
+	}{
+		{"COT-Flow", flow.COT{Width: 64, Alpha: 0.1, Beta: 0.3}, flow.FitOptions{Batch: 128, Patience: 4, ValidEvery: 200}, -1.15},
+		{"NPE", flow.NSF{}, flow.FitOptions{Batch: 256, Rate: 1e-3, Patience: 4, Drops: 2, Epochs: 40}, -1.15},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q, err := sbi.NPE(ctx, g.Prior(), table, &sbi.Options{Flow: c.flow, Fit: &c.fit, Src: rng.New(35, 0)})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		for p, want := range ref.corr {
-			a, b := mat.Col(nil, 2*p, s.Theta), mat.Col(nil, 2*p+1, s.Theta)
-			if c := stat.Correlation(a, b, s.Weight); math.Abs(c-want) > 0.05 {
-				t.Errorf("observation %d: correlation of log θ%d and log θ%d %.3f, reference %.2f", k+1, 2*p+1, 2*p+2, c, want)
+			r := q.Flow.(*flow.Flow).Report()
+			nll := r.ValidNLL - shift
+			t.Logf("%d valid of %d; %d steps in %v (%s); validation NLL %.3f of standardised log rates", valid.Len(), table.Len(), r.Steps, r.Elapsed, r.Reason, nll)
+			if nll > c.nll {
+				t.Errorf("validation NLL %.3f, want below %g", nll, c.nll)
 			}
-		}
+			checkGillespie(t, c.name, 2, q, true)
+			checkGillespie(t, c.name, 1, q, false)
+			model := sbi.Model{Prior: endedPrior{g.Prior(), g}, Simulator: ended{g}}
+			res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { return q.Given(y), nil },
+				&sbi.SBCOptions{Replications: 500, Src: rng.New(36, 0)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(res)
+			if !res.Pass() {
+				t.Error("SBC fails")
+			}
+		})
 	}
 }

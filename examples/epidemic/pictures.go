@@ -33,7 +33,7 @@ func draw(f *show.Flags, r *result) ([]string, error) {
 	names := []string{"R₀", "infectious days", "dispersion φ"}
 	lo, hi := make([]float64, 3), make([]float64, 3)
 	for j := range names {
-		lo[j], hi[j] = show.Range(j, 0.01, 0, 100, samples...)
+		lo[j], hi[j] = show.Range(j, 0.01, 0, 300, samples...)
 	}
 	var files []string
 	for _, p := range []struct {
@@ -43,7 +43,7 @@ func draw(f *show.Flags, r *result) ([]string, error) {
 	}{
 		{"epidemic.png", 7 * vg.Inch, 3.6 * vg.Inch, [][]*plot.Plot{{counts}}},
 		{"posterior.png", 2.5 * vg.Inch, 2.2 * vg.Inch, show.Corner(names, lo, hi, nil, samples...)},
-		{"sbc.png", 2.8 * vg.Inch, 2.4 * vg.Inch, [][]*plot.Plot{ranks}},
+		{"sbc.png", 2.8 * vg.Inch, 2.3 * vg.Inch, [][]*plot.Plot{ranks}},
 	} {
 		path, err := f.Save(p.name, p.width, p.height, p.plots...)
 		if err != nil {
@@ -145,7 +145,7 @@ func rankPlots(r *result) ([]*plot.Plot, error) {
 		p.Title.Text = t.Name
 		p.X.Label.Text = "rank among posterior draws"
 		if k == 0 {
-			p.Y.Label.Text = "distribution function - uniform"
+			p.Y.Label.Text = "ECDF - uniform"
 		}
 		n := len(t.Lower)
 		count := make([]float64, n)

@@ -33,7 +33,7 @@ func Corner(names []string, lo, hi, truth []float64, samples ...Sample) [][]*plo
 		rows[i] = make([]*plot.Plot, d)
 		for j := range i + 1 {
 			p := plot.New()
-			p.X.Tick.Marker, p.Y.Tick.Marker = Few(4), Few(4)
+			p.X.Tick.Marker, p.Y.Tick.Marker = Few(5), Few(5)
 			p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = vg.Points(8), vg.Points(8)
 			p.X.Min, p.X.Max = lo[j], hi[j]
 			for _, s := range samples {
@@ -143,9 +143,11 @@ func density(x []float64, lo, hi float64) plotter.XYs {
 // that of a normal distribution with the same quartiles; power is 4 + d.
 func bandwidth(x []float64, power float64) float64 {
 	s := slices.Sorted(slices.Values(x))
+	// Draws with replacement are as many as are different.
+	distinct := float64(len(slices.Compact(slices.Clone(s))))
 	quartiles := stat.Quantile(0.75, stat.Empirical, s, nil) - stat.Quantile(0.25, stat.Empirical, s, nil)
 	sd := min(stat.StdDev(x, nil), quartiles/1.349)
-	return 0.9 * sd * math.Pow(float64(len(x)), -1/power)
+	return 0.9 * sd * math.Pow(distinct, -1/power)
 }
 
 // smooth convolves x with a normal density of standard deviation h cells,
@@ -199,19 +201,23 @@ func regions(x, y []float64, xlo, xhi, ylo, yhi float64, c color.RGBA) []plot.Pl
 		smooth(col, max(hy, 0.7))
 		g.z.SetCol(j, col)
 	}
-	levels := func(prob float64) float64 {
+	level := func(prob float64) (float64, bool) {
 		cells := slices.Sorted(slices.Values(g.z.RawMatrix().Data))
 		var sum float64
 		for k := len(cells) - 1; k >= 0; k-- {
 			if sum += cells[k]; sum >= prob {
-				return cells[k]
+				return cells[k], true
 			}
 		}
-		return cells[0]
+		return 0, false // the region is larger than the panel
 	}
 	var out []plot.Plotter
 	for _, style := range []struct{ prob, width float64 }{{0.5, 1.5}, {0.9, 0.9}} {
-		contour := plotter.NewContour(g, []float64{levels(style.prob)}, nil)
+		z, ok := level(style.prob)
+		if !ok {
+			continue
+		}
+		contour := plotter.NewContour(g, []float64{z}, nil)
 		contour.LineStyles = []draw.LineStyle{{Color: c, Width: vg.Points(style.width)}}
 		out = append(out, contour)
 	}
