@@ -25,9 +25,9 @@ import (
 func main() { show.Main(run) }
 
 func run(ctx context.Context, f *show.Flags) error {
-	n := 100_000
+	n, nOwn := 100_000, 20_000
 	if f.Quick {
-		n = 1024
+		n, nOwn = 1024, 1024
 	}
 	p, err := newProblem()
 	if err != nil {
@@ -40,7 +40,11 @@ func run(ctx context.Context, f *show.Flags) error {
 	start := time.Now()
 	var results []*result
 	for i, m := range methods {
-		r, err := p.sample(ctx, m, n, f.Seed, func(done, total int) {
+		draws := n
+		if m.guidance == nil {
+			draws = nOwn
+		}
+		r, err := p.sample(ctx, m, draws, f.Seed, func(done, total int) {
 			f.Progress("%s, %d of %d: %d of %d draws", m.Name, i+1, len(methods), done, total)
 		})
 		if err != nil {
@@ -61,7 +65,7 @@ func run(ctx context.Context, f *show.Flags) error {
 	for _, r := range results {
 		methodFigures[r.Name] = r.figures
 	}
-	return f.Figures(map[string]any{"exact": truth, "methods": methodFigures, "draws": n, "steps": steps, "seconds": seconds})
+	return f.Figures(map[string]any{"exact": truth, "methods": methodFigures, "draws": n, "draws_own": nOwn, "steps": steps, "seconds": seconds})
 }
 
 const meaning = `What the numbers mean:
@@ -93,10 +97,10 @@ func table(truth figures, results []*result) string {
 		fmt.Fprintf(&b, "%-26s %7.3f %7.3f   %17.4f %9.3f %6.3f %7.3f\n", name, f.Mean, f.Std, f.Left, f.Middle, f.Right, f.W1)
 	}
 	row("closed form", truth)
-	fmt.Fprintf(&b, "guided, %d steps of Euler and Maruyama:\n", steps)
+	fmt.Fprintf(&b, "guided, %d steps of Euler and Maruyama, %d draws:\n", steps, len(results[0].draws))
 	for i, r := range results {
 		if i > 0 && r.guidance == nil && results[i-1].guidance != nil {
-			fmt.Fprintf(&b, "samplers of their own, 100 steps:\n")
+			fmt.Fprintf(&b, "samplers of their own, 100 steps, %d draws:\n", len(r.draws))
 		}
 		row("  "+r.Name, r.figures)
 	}
