@@ -35,6 +35,18 @@
 // parameters that is not a posterior: to see what it does to noise, hand it to
 // forward.Stability.
 //
+// # Which method
+//
+// Posteriors that have learned from one table are compared by ValidNLL: the
+// lower, the better. [flow.NSF] and [flow.MAF], between which NPE chooses by
+// itself, are the fastest; [flow.Diffusion] is better where a posterior has
+// fine structure or several modes. With few simulations, an Ensemble helps. If
+// the posterior given the data at hand turns out much narrower than the prior,
+// say a fifth in each parameter, a sequential method makes more of the
+// simulations: TSNPE, whose posteriors can be compared and calibrated like any
+// other's. Likelihoods and ratios are for repeated data, and for data that are
+// simpler given the parameters than the parameters given the data.
+//
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].
 //

@@ -55,8 +55,7 @@ type rounds struct {
 	simulations int
 	seed        uint64
 	table       *Table
-	// proposals has the number of rows of each round.
-	sizes []int
+	sizes       []int // numbers of rows of the rounds so far
 }
 
 // newRounds checks the arguments of a sequential method.
