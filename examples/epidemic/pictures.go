@@ -33,7 +33,7 @@ func draw(f *show.Flags, r *result) ([]string, error) {
 	names := []string{"R₀", "infectious days", "dispersion φ"}
 	lo, hi := make([]float64, 3), make([]float64, 3)
 	for j := range names {
-		lo[j], hi[j] = show.Range(j, 0.01, 0, 300, samples...)
+		lo[j], hi[j] = show.Range(j, 0.01, 0, 150, samples...)
 	}
 	var files []string
 	for _, p := range []struct {

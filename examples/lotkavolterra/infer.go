@@ -44,11 +44,11 @@ func newProblem(number int) (*problem, error) {
 
 // budget is what the routes may spend.
 type budget struct {
-	particles, abc  int // of SMC-ABC, and its simulations
-	table           int // simulations of a network
-	rounds          int // of the sequential method, with as many in all
-	draws           int
-	epochs, cotRows int // 0 means no limit
+	particles, abc int // of SMC-ABC, and its simulations
+	table          int // simulations of a network
+	rounds         int // of the sequential method, with as many in all
+	draws          int
+	epochs         int // 0 means until the network has learned
 }
 
 var (
@@ -106,19 +106,22 @@ func smcABC(ctx context.Context, p *problem, b budget, src rand.Source, progress
 	return &posterior{sampler: s, simulations: s.Simulations + pilot.Len(), seconds: time.Since(start).Seconds()}, nil
 }
 
-// fitOptions are those of both networks of splines.
-func (b *budget) fitOptions(progress func(string, ...any)) *flow.FitOptions {
-	return &flow.FitOptions{Epochs: b.epochs, Progress: func(q flow.Progress) {
-		progress("epoch %d, validation loss %.3f", q.Epoch, q.Valid)
-	}}
+// splines are the options of the networks of splines.
+func (b *budget) splines(progress func(string, ...any)) *flow.FitOptions {
+	return &flow.FitOptions{Batch: 256, Rate: 1e-3, Patience: 4, Drops: 2, Epochs: b.epochs, Progress: epochs(progress)}
+}
+
+func epochs(progress func(string, ...any)) func(flow.Progress) {
+	return func(q flow.Progress) { progress("epoch %d, validation loss %.3f", q.Epoch, q.Valid) }
 }
 
 func npe(ctx context.Context, p *problem, b budget, src rand.Source, progress func(string, ...any)) (*posterior, error) {
-	return amortised(ctx, p, b, src, flow.NSF{}, b.fitOptions(progress))
+	return amortised(ctx, p, b, src, flow.NSF{}, b.splines(progress))
 }
 
 func cotFlow(ctx context.Context, p *problem, b budget, src rand.Source, progress func(string, ...any)) (*posterior, error) {
-	return amortised(ctx, p, b, src, flow.COT{}, b.fitOptions(progress))
+	return amortised(ctx, p, b, src, flow.COT{Alpha: 0.05, Beta: 0.1},
+		&flow.FitOptions{Batch: 256, ValidEvery: 200, Patience: 3, Epochs: b.epochs, Progress: epochs(progress)})
 }
 
 // amortised learns the posterior for any data from draws of the prior.
@@ -141,7 +144,7 @@ func tsnpe(ctx context.Context, p *problem, b budget, src rand.Source, progress 
 	q, table, err := sbi.TSNPE(ctx, p.prior, p.system, p.y, b.table, &sbi.Sequential{
 		Options: sbi.Options{
 			Flow: flow.NSF{}, Src: src,
-			Fit: b.fitOptions(func(format string, args ...any) {
+			Fit: b.splines(func(format string, args ...any) {
 				progress("round %d of %d, "+format, append([]any{round, b.rounds}, args...)...)
 			}),
 		},
