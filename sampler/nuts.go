@@ -10,7 +10,10 @@ import (
 
 // NUTS is the no-U-turn sampler (Hoffman and Gelman, 2014) as Stan has it:
 // multinomial sampling of the trajectory (Betancourt, 2017) and a U-turn
-// criterion that looks across the joints of the tree too.
+// criterion that looks across the joints of the tree too. Unlike Stan's it
+// shortens single leapfrogs where the step size is too large, so that it goes
+// into the neck of a funnel, and a transition counts as divergent only if the
+// shortest ones fail too.
 type NUTS struct {
 	// Metric is the kind of mass matrix. The default is Automatic.
 	Metric Metric
