@@ -169,320 +169,640 @@ func gemm4x3F64AVX2(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, 
 //go:noescape
 func gemm1x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 1 vectors.
+//
+//go:noescape
+func gemm1x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 1 vectors.
 //
 //go:noescape
 func gemm2x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 1 vectors.
+//
+//go:noescape
+func gemm2x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 1 vectors.
 //
 //go:noescape
 func gemm3x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 1 vectors.
+//
+//go:noescape
+func gemm3x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 1 vectors.
 //
 //go:noescape
 func gemm4x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 1 vectors.
+//
+//go:noescape
+func gemm4x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 1 vectors.
 //
 //go:noescape
 func gemm5x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 1 vectors.
+//
+//go:noescape
+func gemm5x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 1 vectors.
 //
 //go:noescape
 func gemm6x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 1 vectors.
+//
+//go:noescape
+func gemm6x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 1 vectors.
 //
 //go:noescape
 func gemm7x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 1 vectors.
+//
+//go:noescape
+func gemm7x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 1 vectors.
 //
 //go:noescape
 func gemm8x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 1 vectors.
+//
+//go:noescape
+func gemm8x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 9 rows and 1 vectors.
 //
 //go:noescape
 func gemm9x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 9 rows and 1 vectors.
+//
+//go:noescape
+func gemm9x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 10 rows and 1 vectors.
 //
 //go:noescape
 func gemm10x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 10 rows and 1 vectors.
+//
+//go:noescape
+func gemm10x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 11 rows and 1 vectors.
 //
 //go:noescape
 func gemm11x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 11 rows and 1 vectors.
+//
+//go:noescape
+func gemm11x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 12 rows and 1 vectors.
 //
 //go:noescape
 func gemm12x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 12 rows and 1 vectors.
+//
+//go:noescape
+func gemm12x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 1 rows and 2 vectors.
 //
 //go:noescape
 func gemm1x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 2 vectors.
+//
+//go:noescape
+func gemm1x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 2 vectors.
 //
 //go:noescape
 func gemm2x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 2 vectors.
+//
+//go:noescape
+func gemm2x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 2 vectors.
 //
 //go:noescape
 func gemm3x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 2 vectors.
+//
+//go:noescape
+func gemm3x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 2 vectors.
 //
 //go:noescape
 func gemm4x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 2 vectors.
+//
+//go:noescape
+func gemm4x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 2 vectors.
 //
 //go:noescape
 func gemm5x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 2 vectors.
+//
+//go:noescape
+func gemm5x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 2 vectors.
 //
 //go:noescape
 func gemm6x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 2 vectors.
+//
+//go:noescape
+func gemm6x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 2 vectors.
 //
 //go:noescape
 func gemm7x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 2 vectors.
+//
+//go:noescape
+func gemm7x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 2 vectors.
 //
 //go:noescape
 func gemm8x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 2 vectors.
+//
+//go:noescape
+func gemm8x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 9 rows and 2 vectors.
 //
 //go:noescape
 func gemm9x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 9 rows and 2 vectors.
+//
+//go:noescape
+func gemm9x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 10 rows and 2 vectors.
 //
 //go:noescape
 func gemm10x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 10 rows and 2 vectors.
+//
+//go:noescape
+func gemm10x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 11 rows and 2 vectors.
 //
 //go:noescape
 func gemm11x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 11 rows and 2 vectors.
+//
+//go:noescape
+func gemm11x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 12 rows and 2 vectors.
 //
 //go:noescape
 func gemm12x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 12 rows and 2 vectors.
+//
+//go:noescape
+func gemm12x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 1 rows and 3 vectors.
 //
 //go:noescape
 func gemm1x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 3 vectors.
+//
+//go:noescape
+func gemm1x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 3 vectors.
 //
 //go:noescape
 func gemm2x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 3 vectors.
+//
+//go:noescape
+func gemm2x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 3 vectors.
 //
 //go:noescape
 func gemm3x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 3 vectors.
+//
+//go:noescape
+func gemm3x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 3 vectors.
 //
 //go:noescape
 func gemm4x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 3 vectors.
+//
+//go:noescape
+func gemm4x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 3 vectors.
 //
 //go:noescape
 func gemm5x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 3 vectors.
+//
+//go:noescape
+func gemm5x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 3 vectors.
 //
 //go:noescape
 func gemm6x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 3 vectors.
+//
+//go:noescape
+func gemm6x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 3 vectors.
 //
 //go:noescape
 func gemm7x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 3 vectors.
+//
+//go:noescape
+func gemm7x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 3 vectors.
 //
 //go:noescape
 func gemm8x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 3 vectors.
+//
+//go:noescape
+func gemm8x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 1 rows and 1 vectors.
 //
 //go:noescape
 func gemm1x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 1 vectors.
+//
+//go:noescape
+func gemm1x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 1 vectors.
 //
 //go:noescape
 func gemm2x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 1 vectors.
+//
+//go:noescape
+func gemm2x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 1 vectors.
 //
 //go:noescape
 func gemm3x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 1 vectors.
+//
+//go:noescape
+func gemm3x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 1 vectors.
 //
 //go:noescape
 func gemm4x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 1 vectors.
+//
+//go:noescape
+func gemm4x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 1 vectors.
 //
 //go:noescape
 func gemm5x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 1 vectors.
+//
+//go:noescape
+func gemm5x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 1 vectors.
 //
 //go:noescape
 func gemm6x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 1 vectors.
+//
+//go:noescape
+func gemm6x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 1 vectors.
 //
 //go:noescape
 func gemm7x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 1 vectors.
+//
+//go:noescape
+func gemm7x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 1 vectors.
 //
 //go:noescape
 func gemm8x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 1 vectors.
+//
+//go:noescape
+func gemm8x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 9 rows and 1 vectors.
 //
 //go:noescape
 func gemm9x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 9 rows and 1 vectors.
+//
+//go:noescape
+func gemm9x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 10 rows and 1 vectors.
 //
 //go:noescape
 func gemm10x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 10 rows and 1 vectors.
+//
+//go:noescape
+func gemm10x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 11 rows and 1 vectors.
 //
 //go:noescape
 func gemm11x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 11 rows and 1 vectors.
+//
+//go:noescape
+func gemm11x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 12 rows and 1 vectors.
 //
 //go:noescape
 func gemm12x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 12 rows and 1 vectors.
+//
+//go:noescape
+func gemm12x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 1 rows and 2 vectors.
 //
 //go:noescape
 func gemm1x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 2 vectors.
+//
+//go:noescape
+func gemm1x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 2 vectors.
 //
 //go:noescape
 func gemm2x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 2 vectors.
+//
+//go:noescape
+func gemm2x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 2 vectors.
 //
 //go:noescape
 func gemm3x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 2 vectors.
+//
+//go:noescape
+func gemm3x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 2 vectors.
 //
 //go:noescape
 func gemm4x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 2 vectors.
+//
+//go:noescape
+func gemm4x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 2 vectors.
 //
 //go:noescape
 func gemm5x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 2 vectors.
+//
+//go:noescape
+func gemm5x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 2 vectors.
 //
 //go:noescape
 func gemm6x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 2 vectors.
+//
+//go:noescape
+func gemm6x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 2 vectors.
 //
 //go:noescape
 func gemm7x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 2 vectors.
+//
+//go:noescape
+func gemm7x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 2 vectors.
 //
 //go:noescape
 func gemm8x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 2 vectors.
+//
+//go:noescape
+func gemm8x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 9 rows and 2 vectors.
 //
 //go:noescape
 func gemm9x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 9 rows and 2 vectors.
+//
+//go:noescape
+func gemm9x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 10 rows and 2 vectors.
 //
 //go:noescape
 func gemm10x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 10 rows and 2 vectors.
+//
+//go:noescape
+func gemm10x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 11 rows and 2 vectors.
 //
 //go:noescape
 func gemm11x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 11 rows and 2 vectors.
+//
+//go:noescape
+func gemm11x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 12 rows and 2 vectors.
 //
 //go:noescape
 func gemm12x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 12 rows and 2 vectors.
+//
+//go:noescape
+func gemm12x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 1 rows and 3 vectors.
 //
 //go:noescape
 func gemm1x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 1 rows and 3 vectors.
+//
+//go:noescape
+func gemm1x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 2 rows and 3 vectors.
 //
 //go:noescape
 func gemm2x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 2 rows and 3 vectors.
+//
+//go:noescape
+func gemm2x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 3 rows and 3 vectors.
 //
 //go:noescape
 func gemm3x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 3 rows and 3 vectors.
+//
+//go:noescape
+func gemm3x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 4 rows and 3 vectors.
 //
 //go:noescape
 func gemm4x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 4 rows and 3 vectors.
+//
+//go:noescape
+func gemm4x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 5 rows and 3 vectors.
 //
 //go:noescape
 func gemm5x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 5 rows and 3 vectors.
+//
+//go:noescape
+func gemm5x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 6 rows and 3 vectors.
 //
 //go:noescape
 func gemm6x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 6 rows and 3 vectors.
+//
+//go:noescape
+func gemm6x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // computes count tiles of 7 rows and 3 vectors.
 //
 //go:noescape
 func gemm7x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
+// computes count tiles of 7 rows and 3 vectors.
+//
+//go:noescape
+func gemm7x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
 // computes count tiles of 8 rows and 3 vectors.
 //
 //go:noescape
 func gemm8x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+
+// computes count tiles of 8 rows and 3 vectors.
+//
+//go:noescape
+func gemm8x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 
 // copies k rows of 1 vectors, ld bytes apart in src and stride in dst.
 //

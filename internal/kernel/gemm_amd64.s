@@ -4568,6 +4568,90 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm1x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm1x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y1
+	VFMADD231PS.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y1
+	VFMADD231PS.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y1
+	VFMADD231PS.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm2x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm2x1F32AVX512(SB), NOSPLIT, $0-96
@@ -4646,6 +4730,100 @@ masked:
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z1, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm2x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm2x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y2
+	VFMADD231PS.BCST (SI), Y2, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y2
+	VFMADD231PS.BCST (SI), Y2, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y2
+	VFMADD231PS.BCST (SI), Y2, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -4750,6 +4928,110 @@ masked:
 	VMOVUPS Z1, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm3x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y3
+	VFMADD231PS.BCST (SI), Y3, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y3
+	VFMADD231PS.BCST (SI), Y3, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y3
+	VFMADD231PS.BCST (SI), Y3, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -4881,6 +5163,121 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm4x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm4x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y4
+	VFMADD231PS.BCST (SI), Y4, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y4
+	VFMADD231PS.BCST (SI), Y4, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y4
+	VFMADD231PS.BCST (SI), Y4, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm5x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm5x1F32AVX512(SB), NOSPLIT, $0-96
@@ -4990,6 +5387,131 @@ masked:
 	VMOVUPS Z3, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z4, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm5x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y5
+	VFMADD231PS.BCST (SI), Y5, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y5
+	VFMADD231PS.BCST (SI), Y5, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y5
+	VFMADD231PS.BCST (SI), Y5, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -5142,6 +5664,142 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm6x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm6x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y6
+	VFMADD231PS.BCST (SI), Y6, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y6
+	VFMADD231PS.BCST (SI), Y6, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y6
+	VFMADD231PS.BCST (SI), Y6, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm7x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm7x1F32AVX512(SB), NOSPLIT, $0-96
@@ -5276,6 +5934,156 @@ masked:
 	VMOVUPS Z5, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z6, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm7x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y7
+	VFMADD231PS.BCST (SI), Y7, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PS.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y7
+	VFMADD231PS.BCST (SI), Y7, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PS.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y7
+	VFMADD231PS.BCST (SI), Y7, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PS.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -5452,6 +6260,166 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm8x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm8x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y7
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y8
+	VFMADD231PS.BCST (SI), Y8, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PS.BCST (R10), Y8, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y8
+	VFMADD231PS.BCST (SI), Y8, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PS.BCST (R10), Y8, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y8
+	VFMADD231PS.BCST (SI), Y8, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PS.BCST (R10), Y8, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm9x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm9x1F32AVX512(SB), NOSPLIT, $0-96
@@ -5606,6 +6574,176 @@ masked:
 	VMOVUPS Z7, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z8, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm9x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm9x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y8
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y9
+	VFMADD231PS.BCST (SI), Y9, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PS.BCST (R10), Y9, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y9
+	VFMADD231PS.BCST (SI), Y9, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PS.BCST (R10), Y9, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y9
+	VFMADD231PS.BCST (SI), Y9, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PS.BCST (R10), Y9, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -5802,6 +6940,186 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm10x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm10x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y9
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y10
+	VFMADD231PS.BCST (SI), Y10, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PS.BCST (R10), Y10, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y10
+	VFMADD231PS.BCST (SI), Y10, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PS.BCST (R10), Y10, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y10
+	VFMADD231PS.BCST (SI), Y10, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PS.BCST (R10), Y10, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm11x1F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm11x1F32AVX512(SB), NOSPLIT, $0-96
@@ -5976,6 +7294,196 @@ masked:
 	VMOVUPS Z9, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z10, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm11x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm11x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y10
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+	VPXORD Y10, Y10, Y10
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y11
+	VFMADD231PS.BCST (SI), Y11, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PS.BCST (R10), Y11, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y11
+	VFMADD231PS.BCST (SI), Y11, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PS.BCST (R10), Y11, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y11
+	VFMADD231PS.BCST (SI), Y11, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PS.BCST (R10), Y11, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -6192,6 +7700,206 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm12x1NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm12x1NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y10
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+	VPXORD Y10, Y10, Y10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS          (AX), Y12
+	VFMADD231PS.BCST (SI), Y12, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PS.BCST (R10), Y12, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PS.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPS          (AX), Y12
+	VFMADD231PS.BCST (SI), Y12, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PS.BCST (R10), Y12, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PS.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS          (AX), Y12
+	VFMADD231PS.BCST (SI), Y12, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PS.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PS.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PS.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PS.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PS.BCST (R10), Y12, Y6
+	VFMADD231PS.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PS.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PS.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PS.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PS.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y11, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y11, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm1x2F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm1x2F32AVX512(SB), NOSPLIT, $0-96
@@ -6273,6 +7981,103 @@ masked:
 	MOVQ    ci+56(FP), CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm1x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm1x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Y3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z2, Z0
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Y3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z2, Z0
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Y3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z2, Z0
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -6390,6 +8195,123 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm2x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm2x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z4
+	VMOVUPS      64(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (SI)(DI*1), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z4
+	VMOVUPS      64(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (SI)(DI*1), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z4
+	VMOVUPS      64(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (SI)(DI*1), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -6527,6 +8449,143 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm3x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Y7
+	VBROADCASTSS (SI), Z8
+	VFMADD231PS  Z8, Z6, Z0
+	VFMADD231PS  Y8, Y7, Y1
+	VBROADCASTSS (SI)(DI*1), Z8
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Y8, Y7, Y3
+	VBROADCASTSS (SI)(DI*2), Z8
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Y7
+	VBROADCASTSS (SI), Z8
+	VFMADD231PS  Z8, Z6, Z0
+	VFMADD231PS  Y8, Y7, Y1
+	VBROADCASTSS (SI)(DI*1), Z8
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Y8, Y7, Y3
+	VBROADCASTSS (SI)(DI*2), Z8
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Y7
+	VBROADCASTSS (SI), Z8
+	VFMADD231PS  Z8, Z6, Z0
+	VFMADD231PS  Y8, Y7, Y1
+	VBROADCASTSS (SI)(DI*1), Z8
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Y8, Y7, Y3
+	VBROADCASTSS (SI)(DI*2), Z8
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -6685,6 +8744,164 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm4x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm4x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Y9
+	VBROADCASTSS (SI), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (SI)(DI*1), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (SI)(DI*2), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (SI)(R8*1), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Y9
+	VBROADCASTSS (SI), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (SI)(DI*1), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (SI)(DI*2), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (SI)(R8*1), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Y9
+	VBROADCASTSS (SI), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS (SI)(DI*1), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS (SI)(DI*2), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS (SI)(R8*1), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -6863,6 +9080,184 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z8, (AX)
 	VMOVUPS Z9, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm5x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      64(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Y12, Y11, Y1
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Y12, Y11, Y3
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(R8*1), Z12
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Y12, Y11, Y7
+	VBROADCASTSS (SI)(DI*4), Z12
+	VFMADD231PS  Z12, Z10, Z8
+	VFMADD231PS  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z10
+	VMOVUPS      64(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Y12, Y11, Y1
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Y12, Y11, Y3
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(R8*1), Z12
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Y12, Y11, Y7
+	VBROADCASTSS (SI)(DI*4), Z12
+	VFMADD231PS  Z12, Z10, Z8
+	VFMADD231PS  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      64(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Y12, Y11, Y1
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Y12, Y11, Y3
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(R8*1), Z12
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Y12, Y11, Y7
+	VBROADCASTSS (SI)(DI*4), Z12
+	VFMADD231PS  Z12, Z10, Z8
+	VFMADD231PS  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -7062,6 +9457,205 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm6x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm6x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Y13
+	VBROADCASTSS (SI), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(DI*1), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (SI)(DI*2), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(R8*1), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (SI)(DI*4), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (SI)(R9*1), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Y13
+	VBROADCASTSS (SI), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(DI*1), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (SI)(DI*2), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(R8*1), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (SI)(DI*4), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (SI)(R9*1), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Y13
+	VBROADCASTSS (SI), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (SI)(DI*1), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (SI)(DI*2), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (SI)(R8*1), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (SI)(DI*4), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (SI)(R9*1), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -7285,6 +9879,229 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm7x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z14
+	VMOVUPS      64(AX), Y15
+	VBROADCASTSS (SI), Z16
+	VFMADD231PS  Z16, Z14, Z0
+	VFMADD231PS  Y16, Y15, Y1
+	VBROADCASTSS (SI)(DI*1), Z16
+	VFMADD231PS  Z16, Z14, Z2
+	VFMADD231PS  Y16, Y15, Y3
+	VBROADCASTSS (SI)(DI*2), Z16
+	VFMADD231PS  Z16, Z14, Z4
+	VFMADD231PS  Y16, Y15, Y5
+	VBROADCASTSS (SI)(R8*1), Z16
+	VFMADD231PS  Z16, Z14, Z6
+	VFMADD231PS  Y16, Y15, Y7
+	VBROADCASTSS (SI)(DI*4), Z16
+	VFMADD231PS  Z16, Z14, Z8
+	VFMADD231PS  Y16, Y15, Y9
+	VBROADCASTSS (SI)(R9*1), Z16
+	VFMADD231PS  Z16, Z14, Z10
+	VFMADD231PS  Y16, Y15, Y11
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z16, Z14, Z12
+	VFMADD231PS  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z14
+	VMOVUPS      64(AX), Y15
+	VBROADCASTSS (SI), Z16
+	VFMADD231PS  Z16, Z14, Z0
+	VFMADD231PS  Y16, Y15, Y1
+	VBROADCASTSS (SI)(DI*1), Z16
+	VFMADD231PS  Z16, Z14, Z2
+	VFMADD231PS  Y16, Y15, Y3
+	VBROADCASTSS (SI)(DI*2), Z16
+	VFMADD231PS  Z16, Z14, Z4
+	VFMADD231PS  Y16, Y15, Y5
+	VBROADCASTSS (SI)(R8*1), Z16
+	VFMADD231PS  Z16, Z14, Z6
+	VFMADD231PS  Y16, Y15, Y7
+	VBROADCASTSS (SI)(DI*4), Z16
+	VFMADD231PS  Z16, Z14, Z8
+	VFMADD231PS  Y16, Y15, Y9
+	VBROADCASTSS (SI)(R9*1), Z16
+	VFMADD231PS  Z16, Z14, Z10
+	VFMADD231PS  Y16, Y15, Y11
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z16, Z14, Z12
+	VFMADD231PS  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z14
+	VMOVUPS      64(AX), Y15
+	VBROADCASTSS (SI), Z16
+	VFMADD231PS  Z16, Z14, Z0
+	VFMADD231PS  Y16, Y15, Y1
+	VBROADCASTSS (SI)(DI*1), Z16
+	VFMADD231PS  Z16, Z14, Z2
+	VFMADD231PS  Y16, Y15, Y3
+	VBROADCASTSS (SI)(DI*2), Z16
+	VFMADD231PS  Z16, Z14, Z4
+	VFMADD231PS  Y16, Y15, Y5
+	VBROADCASTSS (SI)(R8*1), Z16
+	VFMADD231PS  Z16, Z14, Z6
+	VFMADD231PS  Y16, Y15, Y7
+	VBROADCASTSS (SI)(DI*4), Z16
+	VFMADD231PS  Z16, Z14, Z8
+	VFMADD231PS  Y16, Y15, Y9
+	VBROADCASTSS (SI)(R9*1), Z16
+	VFMADD231PS  Z16, Z14, Z10
+	VFMADD231PS  Y16, Y15, Y11
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z16, Z14, Z12
+	VFMADD231PS  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -7528,6 +10345,249 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z14, (AX)
 	VMOVUPS Z15, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm8x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm8x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z14
+	VMOVUPS.Z 64(AX), K1, Y15
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z16
+	VMOVUPS      64(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Y18, Y17, Y1
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Y18, Y17, Y3
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Y18, Y17, Y7
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Y18, Y17, Y9
+	VBROADCASTSS (SI)(R9*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Y18, Y17, Y13
+	VBROADCASTSS (R10)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z16
+	VMOVUPS      64(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Y18, Y17, Y1
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Y18, Y17, Y3
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Y18, Y17, Y7
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Y18, Y17, Y9
+	VBROADCASTSS (SI)(R9*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Y18, Y17, Y13
+	VBROADCASTSS (R10)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z16
+	VMOVUPS      64(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Y18, Y17, Y1
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Y18, Y17, Y3
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Y18, Y17, Y7
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Y18, Y17, Y9
+	VBROADCASTSS (SI)(R9*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Y18, Y17, Y13
+	VBROADCASTSS (R10)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -7791,6 +10851,269 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z16, (AX)
 	VMOVUPS Z17, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm9x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm9x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z14
+	VMOVUPS.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z16
+	VMOVUPS.Z 64(AX), K1, Y17
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Y19
+	VBROADCASTSS (SI), Z20
+	VFMADD231PS  Z20, Z18, Z0
+	VFMADD231PS  Y20, Y19, Y1
+	VBROADCASTSS (SI)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z2
+	VFMADD231PS  Y20, Y19, Y3
+	VBROADCASTSS (SI)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z4
+	VFMADD231PS  Y20, Y19, Y5
+	VBROADCASTSS (SI)(R8*1), Z20
+	VFMADD231PS  Z20, Z18, Z6
+	VFMADD231PS  Y20, Y19, Y7
+	VBROADCASTSS (SI)(DI*4), Z20
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Y20, Y19, Y9
+	VBROADCASTSS (SI)(R9*1), Z20
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Y20, Y19, Y11
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z20, Z18, Z12
+	VFMADD231PS  Y20, Y19, Y13
+	VBROADCASTSS (R10)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z14
+	VFMADD231PS  Y20, Y19, Y15
+	VBROADCASTSS (R10)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z16
+	VFMADD231PS  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Y19
+	VBROADCASTSS (SI), Z20
+	VFMADD231PS  Z20, Z18, Z0
+	VFMADD231PS  Y20, Y19, Y1
+	VBROADCASTSS (SI)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z2
+	VFMADD231PS  Y20, Y19, Y3
+	VBROADCASTSS (SI)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z4
+	VFMADD231PS  Y20, Y19, Y5
+	VBROADCASTSS (SI)(R8*1), Z20
+	VFMADD231PS  Z20, Z18, Z6
+	VFMADD231PS  Y20, Y19, Y7
+	VBROADCASTSS (SI)(DI*4), Z20
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Y20, Y19, Y9
+	VBROADCASTSS (SI)(R9*1), Z20
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Y20, Y19, Y11
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z20, Z18, Z12
+	VFMADD231PS  Y20, Y19, Y13
+	VBROADCASTSS (R10)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z14
+	VFMADD231PS  Y20, Y19, Y15
+	VBROADCASTSS (R10)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z16
+	VFMADD231PS  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Y19
+	VBROADCASTSS (SI), Z20
+	VFMADD231PS  Z20, Z18, Z0
+	VFMADD231PS  Y20, Y19, Y1
+	VBROADCASTSS (SI)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z2
+	VFMADD231PS  Y20, Y19, Y3
+	VBROADCASTSS (SI)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z4
+	VFMADD231PS  Y20, Y19, Y5
+	VBROADCASTSS (SI)(R8*1), Z20
+	VFMADD231PS  Z20, Z18, Z6
+	VFMADD231PS  Y20, Y19, Y7
+	VBROADCASTSS (SI)(DI*4), Z20
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Y20, Y19, Y9
+	VBROADCASTSS (SI)(R9*1), Z20
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Y20, Y19, Y11
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z20, Z18, Z12
+	VFMADD231PS  Y20, Y19, Y13
+	VBROADCASTSS (R10)(DI*1), Z20
+	VFMADD231PS  Z20, Z18, Z14
+	VFMADD231PS  Y20, Y19, Y15
+	VBROADCASTSS (R10)(DI*2), Z20
+	VFMADD231PS  Z20, Z18, Z16
+	VFMADD231PS  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -8074,6 +11397,289 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z18, (AX)
 	VMOVUPS Z19, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm10x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm10x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z14
+	VMOVUPS.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z16
+	VMOVUPS.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z18
+	VMOVUPS.Z 64(AX), K1, Y19
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z20
+	VMOVUPS      64(AX), Y21
+	VBROADCASTSS (SI), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Y22, Y21, Y1
+	VBROADCASTSS (SI)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Y22, Y21, Y3
+	VBROADCASTSS (SI)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Y22, Y21, Y5
+	VBROADCASTSS (SI)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Y22, Y21, Y7
+	VBROADCASTSS (SI)(DI*4), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Y22, Y21, Y9
+	VBROADCASTSS (SI)(R9*1), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Y22, Y21, Y11
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Y22, Y21, Y13
+	VBROADCASTSS (R10)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Y22, Y21, Y15
+	VBROADCASTSS (R10)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Y22, Y21, Y17
+	VBROADCASTSS (R10)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z20
+	VMOVUPS      64(AX), Y21
+	VBROADCASTSS (SI), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Y22, Y21, Y1
+	VBROADCASTSS (SI)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Y22, Y21, Y3
+	VBROADCASTSS (SI)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Y22, Y21, Y5
+	VBROADCASTSS (SI)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Y22, Y21, Y7
+	VBROADCASTSS (SI)(DI*4), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Y22, Y21, Y9
+	VBROADCASTSS (SI)(R9*1), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Y22, Y21, Y11
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Y22, Y21, Y13
+	VBROADCASTSS (R10)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Y22, Y21, Y15
+	VBROADCASTSS (R10)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Y22, Y21, Y17
+	VBROADCASTSS (R10)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z20
+	VMOVUPS      64(AX), Y21
+	VBROADCASTSS (SI), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Y22, Y21, Y1
+	VBROADCASTSS (SI)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Y22, Y21, Y3
+	VBROADCASTSS (SI)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Y22, Y21, Y5
+	VBROADCASTSS (SI)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Y22, Y21, Y7
+	VBROADCASTSS (SI)(DI*4), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Y22, Y21, Y9
+	VBROADCASTSS (SI)(R9*1), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Y22, Y21, Y11
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Y22, Y21, Y13
+	VBROADCASTSS (R10)(DI*1), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Y22, Y21, Y15
+	VBROADCASTSS (R10)(DI*2), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Y22, Y21, Y17
+	VBROADCASTSS (R10)(R8*1), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -8377,6 +11983,309 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPS Z20, (AX)
 	VMOVUPS Z21, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm11x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm11x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z14
+	VMOVUPS.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z16
+	VMOVUPS.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z18
+	VMOVUPS.Z 64(AX), K1, Y19
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z20
+	VMOVUPS.Z 64(AX), K1, Y21
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z22
+	VMOVUPS      64(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z22, Z0
+	VFMADD231PS  Y24, Y23, Y1
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z2
+	VFMADD231PS  Y24, Y23, Y3
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z6
+	VFMADD231PS  Y24, Y23, Y7
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z8
+	VFMADD231PS  Y24, Y23, Y9
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z22, Z12
+	VFMADD231PS  Y24, Y23, Y13
+	VBROADCASTSS (R10)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z14
+	VFMADD231PS  Y24, Y23, Y15
+	VBROADCASTSS (R10)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z18
+	VFMADD231PS  Y24, Y23, Y19
+	VBROADCASTSS (R10)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z20
+	VFMADD231PS  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z22
+	VMOVUPS      64(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z22, Z0
+	VFMADD231PS  Y24, Y23, Y1
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z2
+	VFMADD231PS  Y24, Y23, Y3
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z6
+	VFMADD231PS  Y24, Y23, Y7
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z8
+	VFMADD231PS  Y24, Y23, Y9
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z22, Z12
+	VFMADD231PS  Y24, Y23, Y13
+	VBROADCASTSS (R10)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z14
+	VFMADD231PS  Y24, Y23, Y15
+	VBROADCASTSS (R10)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z18
+	VFMADD231PS  Y24, Y23, Y19
+	VBROADCASTSS (R10)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z20
+	VFMADD231PS  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z22
+	VMOVUPS      64(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z22, Z0
+	VFMADD231PS  Y24, Y23, Y1
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z2
+	VFMADD231PS  Y24, Y23, Y3
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z6
+	VFMADD231PS  Y24, Y23, Y7
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z8
+	VFMADD231PS  Y24, Y23, Y9
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z22, Z12
+	VFMADD231PS  Y24, Y23, Y13
+	VBROADCASTSS (R10)(DI*1), Z24
+	VFMADD231PS  Z24, Z22, Z14
+	VFMADD231PS  Y24, Y23, Y15
+	VBROADCASTSS (R10)(DI*2), Z24
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10)(R8*1), Z24
+	VFMADD231PS  Z24, Z22, Z18
+	VFMADD231PS  Y24, Y23, Y19
+	VBROADCASTSS (R10)(DI*4), Z24
+	VFMADD231PS  Z24, Z22, Z20
+	VFMADD231PS  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Y21, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Y21, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -8716,6 +12625,329 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm12x2NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm12x2NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z2
+	VMOVUPS.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z4
+	VMOVUPS.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z8
+	VMOVUPS.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z10
+	VMOVUPS.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z14
+	VMOVUPS.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z16
+	VMOVUPS.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z18
+	VMOVUPS.Z 64(AX), K1, Y19
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z20
+	VMOVUPS.Z 64(AX), K1, Y21
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z22
+	VMOVUPS.Z 64(AX), K1, Y23
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+	VPXORD Z22, Z22, Z22
+	VPXORD Y23, Y23, Y23
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Y25
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Y26, Y25, Y1
+	VBROADCASTSS (SI)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Y26, Y25, Y3
+	VBROADCASTSS (SI)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Y26, Y25, Y5
+	VBROADCASTSS (SI)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Y26, Y25, Y7
+	VBROADCASTSS (SI)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Y26, Y25, Y9
+	VBROADCASTSS (SI)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Y26, Y25, Y11
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Y26, Y25, Y13
+	VBROADCASTSS (R10)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Y26, Y25, Y15
+	VBROADCASTSS (R10)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Y26, Y25, Y17
+	VBROADCASTSS (R10)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Y26, Y25, Y19
+	VBROADCASTSS (R10)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Y26, Y25, Y21
+	VBROADCASTSS (R10)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Y25
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Y26, Y25, Y1
+	VBROADCASTSS (SI)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Y26, Y25, Y3
+	VBROADCASTSS (SI)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Y26, Y25, Y5
+	VBROADCASTSS (SI)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Y26, Y25, Y7
+	VBROADCASTSS (SI)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Y26, Y25, Y9
+	VBROADCASTSS (SI)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Y26, Y25, Y11
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Y26, Y25, Y13
+	VBROADCASTSS (R10)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Y26, Y25, Y15
+	VBROADCASTSS (R10)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Y26, Y25, Y17
+	VBROADCASTSS (R10)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Y26, Y25, Y19
+	VBROADCASTSS (R10)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Y26, Y25, Y21
+	VBROADCASTSS (R10)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Y25
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Y26, Y25, Y1
+	VBROADCASTSS (SI)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Y26, Y25, Y3
+	VBROADCASTSS (SI)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Y26, Y25, Y5
+	VBROADCASTSS (SI)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Y26, Y25, Y7
+	VBROADCASTSS (SI)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Y26, Y25, Y9
+	VBROADCASTSS (SI)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Y26, Y25, Y11
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Y26, Y25, Y13
+	VBROADCASTSS (R10)(DI*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Y26, Y25, Y15
+	VBROADCASTSS (R10)(DI*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Y26, Y25, Y17
+	VBROADCASTSS (R10)(R8*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Y26, Y25, Y19
+	VBROADCASTSS (R10)(DI*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Y26, Y25, Y21
+	VBROADCASTSS (R10)(R9*1), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Y21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Y23, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Y19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Y21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Y23, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm1x3F32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm1x3F32AVX512(SB), NOSPLIT, $0-96
@@ -8807,6 +13039,113 @@ masked:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm1x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm1x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+	VMOVUPS      128(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z3, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	VFMADD231PS  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+	VMOVUPS      128(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z3, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	VFMADD231PS  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+	VMOVUPS      128(AX), Y5
+	VBROADCASTSS (SI), Z6
+	VFMADD231PS  Z6, Z3, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	VFMADD231PS  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -8941,6 +13280,140 @@ masked:
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z4, 64(AX)
 	VMOVUPS Z5, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm2x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm2x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      128(AX), Y8
+	VBROADCASTSS (SI), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  Y9, Y8, Y2
+	VBROADCASTSS (SI)(DI*1), Z9
+	VFMADD231PS  Z9, Z6, Z3
+	VFMADD231PS  Z9, Z7, Z4
+	VFMADD231PS  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      128(AX), Y8
+	VBROADCASTSS (SI), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  Y9, Y8, Y2
+	VBROADCASTSS (SI)(DI*1), Z9
+	VFMADD231PS  Z9, Z6, Z3
+	VFMADD231PS  Z9, Z7, Z4
+	VFMADD231PS  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      128(AX), Y8
+	VBROADCASTSS (SI), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  Y9, Y8, Y2
+	VBROADCASTSS (SI)(DI*1), Z9
+	VFMADD231PS  Z9, Z6, Z3
+	VFMADD231PS  Z9, Z7, Z4
+	VFMADD231PS  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -9102,6 +13575,167 @@ masked:
 	VMOVUPS Z6, (AX)
 	VMOVUPS Z7, 64(AX)
 	VMOVUPS Z8, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm3x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z9, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Y12, Y11, Y2
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z9, Z3
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z9, Z6
+	VFMADD231PS  Z12, Z10, Z7
+	VFMADD231PS  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z9, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Y12, Y11, Y2
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z9, Z3
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z9, Z6
+	VFMADD231PS  Z12, Z10, Z7
+	VFMADD231PS  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z9
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Y11
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z12, Z9, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Y12, Y11, Y2
+	VBROADCASTSS (SI)(DI*1), Z12
+	VFMADD231PS  Z12, Z9, Z3
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (SI)(DI*2), Z12
+	VFMADD231PS  Z12, Z9, Z6
+	VFMADD231PS  Z12, Z10, Z7
+	VFMADD231PS  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -9291,6 +13925,195 @@ masked:
 	VMOVUPS Z9, (AX)
 	VMOVUPS Z10, 64(AX)
 	VMOVUPS Z11, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm4x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm4x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z9
+	VMOVUPS   64(AX), Z10
+	VMOVUPS.Z 128(AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Z13
+	VMOVUPS      128(AX), Y14
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z15, Z12, Z0
+	VFMADD231PS  Z15, Z13, Z1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS (SI)(DI*1), Z15
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z15, Z13, Z4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS (SI)(DI*2), Z15
+	VFMADD231PS  Z15, Z12, Z6
+	VFMADD231PS  Z15, Z13, Z7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS (SI)(R8*1), Z15
+	VFMADD231PS  Z15, Z12, Z9
+	VFMADD231PS  Z15, Z13, Z10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Z13
+	VMOVUPS      128(AX), Y14
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z15, Z12, Z0
+	VFMADD231PS  Z15, Z13, Z1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS (SI)(DI*1), Z15
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z15, Z13, Z4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS (SI)(DI*2), Z15
+	VFMADD231PS  Z15, Z12, Z6
+	VFMADD231PS  Z15, Z13, Z7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS (SI)(R8*1), Z15
+	VFMADD231PS  Z15, Z12, Z9
+	VFMADD231PS  Z15, Z13, Z10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Z13
+	VMOVUPS      128(AX), Y14
+	VBROADCASTSS (SI), Z15
+	VFMADD231PS  Z15, Z12, Z0
+	VFMADD231PS  Z15, Z13, Z1
+	VFMADD231PS  Y15, Y14, Y2
+	VBROADCASTSS (SI)(DI*1), Z15
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z15, Z13, Z4
+	VFMADD231PS  Y15, Y14, Y5
+	VBROADCASTSS (SI)(DI*2), Z15
+	VFMADD231PS  Z15, Z12, Z6
+	VFMADD231PS  Z15, Z13, Z7
+	VFMADD231PS  Y15, Y14, Y8
+	VBROADCASTSS (SI)(R8*1), Z15
+	VFMADD231PS  Z15, Z12, Z9
+	VFMADD231PS  Z15, Z13, Z10
+	VFMADD231PS  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -9507,6 +14330,222 @@ masked:
 	VMOVUPS Z12, (AX)
 	VMOVUPS Z13, 64(AX)
 	VMOVUPS Z14, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm5x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z9
+	VMOVUPS   64(AX), Z10
+	VMOVUPS.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS   64(AX), Z13
+	VMOVUPS.Z 128(AX), K1, Y14
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z15, Z0
+	VFMADD231PS  Z18, Z16, Z1
+	VFMADD231PS  Y18, Y17, Y2
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z15, Z3
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z15, Z6
+	VFMADD231PS  Z18, Z16, Z7
+	VFMADD231PS  Y18, Y17, Y8
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z15, Z9
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z15, Z12
+	VFMADD231PS  Z18, Z16, Z13
+	VFMADD231PS  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z15, Z0
+	VFMADD231PS  Z18, Z16, Z1
+	VFMADD231PS  Y18, Y17, Y2
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z15, Z3
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z15, Z6
+	VFMADD231PS  Z18, Z16, Z7
+	VFMADD231PS  Y18, Y17, Y8
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z15, Z9
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z15, Z12
+	VFMADD231PS  Z18, Z16, Z13
+	VFMADD231PS  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z15
+	VMOVUPS      64(AX), Z16
+	VMOVUPS      128(AX), Y17
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z18, Z15, Z0
+	VFMADD231PS  Z18, Z16, Z1
+	VFMADD231PS  Y18, Y17, Y2
+	VBROADCASTSS (SI)(DI*1), Z18
+	VFMADD231PS  Z18, Z15, Z3
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Y18, Y17, Y5
+	VBROADCASTSS (SI)(DI*2), Z18
+	VFMADD231PS  Z18, Z15, Z6
+	VFMADD231PS  Z18, Z16, Z7
+	VFMADD231PS  Y18, Y17, Y8
+	VBROADCASTSS (SI)(R8*1), Z18
+	VFMADD231PS  Z18, Z15, Z9
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Y18, Y17, Y11
+	VBROADCASTSS (SI)(DI*4), Z18
+	VFMADD231PS  Z18, Z15, Z12
+	VFMADD231PS  Z18, Z16, Z13
+	VFMADD231PS  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -9751,6 +14790,250 @@ masked:
 	VMOVUPS Z15, (AX)
 	VMOVUPS Z16, 64(AX)
 	VMOVUPS Z17, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm6x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm6x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z9
+	VMOVUPS   64(AX), Z10
+	VMOVUPS.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS   64(AX), Z13
+	VMOVUPS.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z15
+	VMOVUPS   64(AX), Z16
+	VMOVUPS.Z 128(AX), K1, Y17
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Z19
+	VMOVUPS      128(AX), Y20
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z21, Z18, Z0
+	VFMADD231PS  Z21, Z19, Z1
+	VFMADD231PS  Y21, Y20, Y2
+	VBROADCASTSS (SI)(DI*1), Z21
+	VFMADD231PS  Z21, Z18, Z3
+	VFMADD231PS  Z21, Z19, Z4
+	VFMADD231PS  Y21, Y20, Y5
+	VBROADCASTSS (SI)(DI*2), Z21
+	VFMADD231PS  Z21, Z18, Z6
+	VFMADD231PS  Z21, Z19, Z7
+	VFMADD231PS  Y21, Y20, Y8
+	VBROADCASTSS (SI)(R8*1), Z21
+	VFMADD231PS  Z21, Z18, Z9
+	VFMADD231PS  Z21, Z19, Z10
+	VFMADD231PS  Y21, Y20, Y11
+	VBROADCASTSS (SI)(DI*4), Z21
+	VFMADD231PS  Z21, Z18, Z12
+	VFMADD231PS  Z21, Z19, Z13
+	VFMADD231PS  Y21, Y20, Y14
+	VBROADCASTSS (SI)(R9*1), Z21
+	VFMADD231PS  Z21, Z18, Z15
+	VFMADD231PS  Z21, Z19, Z16
+	VFMADD231PS  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Z19
+	VMOVUPS      128(AX), Y20
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z21, Z18, Z0
+	VFMADD231PS  Z21, Z19, Z1
+	VFMADD231PS  Y21, Y20, Y2
+	VBROADCASTSS (SI)(DI*1), Z21
+	VFMADD231PS  Z21, Z18, Z3
+	VFMADD231PS  Z21, Z19, Z4
+	VFMADD231PS  Y21, Y20, Y5
+	VBROADCASTSS (SI)(DI*2), Z21
+	VFMADD231PS  Z21, Z18, Z6
+	VFMADD231PS  Z21, Z19, Z7
+	VFMADD231PS  Y21, Y20, Y8
+	VBROADCASTSS (SI)(R8*1), Z21
+	VFMADD231PS  Z21, Z18, Z9
+	VFMADD231PS  Z21, Z19, Z10
+	VFMADD231PS  Y21, Y20, Y11
+	VBROADCASTSS (SI)(DI*4), Z21
+	VFMADD231PS  Z21, Z18, Z12
+	VFMADD231PS  Z21, Z19, Z13
+	VFMADD231PS  Y21, Y20, Y14
+	VBROADCASTSS (SI)(R9*1), Z21
+	VFMADD231PS  Z21, Z18, Z15
+	VFMADD231PS  Z21, Z19, Z16
+	VFMADD231PS  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z18
+	VMOVUPS      64(AX), Z19
+	VMOVUPS      128(AX), Y20
+	VBROADCASTSS (SI), Z21
+	VFMADD231PS  Z21, Z18, Z0
+	VFMADD231PS  Z21, Z19, Z1
+	VFMADD231PS  Y21, Y20, Y2
+	VBROADCASTSS (SI)(DI*1), Z21
+	VFMADD231PS  Z21, Z18, Z3
+	VFMADD231PS  Z21, Z19, Z4
+	VFMADD231PS  Y21, Y20, Y5
+	VBROADCASTSS (SI)(DI*2), Z21
+	VFMADD231PS  Z21, Z18, Z6
+	VFMADD231PS  Z21, Z19, Z7
+	VFMADD231PS  Y21, Y20, Y8
+	VBROADCASTSS (SI)(R8*1), Z21
+	VFMADD231PS  Z21, Z18, Z9
+	VFMADD231PS  Z21, Z19, Z10
+	VFMADD231PS  Y21, Y20, Y11
+	VBROADCASTSS (SI)(DI*4), Z21
+	VFMADD231PS  Z21, Z18, Z12
+	VFMADD231PS  Z21, Z19, Z13
+	VFMADD231PS  Y21, Y20, Y14
+	VBROADCASTSS (SI)(R9*1), Z21
+	VFMADD231PS  Z21, Z18, Z15
+	VFMADD231PS  Z21, Z19, Z16
+	VFMADD231PS  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -10026,6 +15309,281 @@ masked:
 	VMOVUPS Z18, (AX)
 	VMOVUPS Z19, 64(AX)
 	VMOVUPS Z20, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm7x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z9
+	VMOVUPS   64(AX), Z10
+	VMOVUPS.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS   64(AX), Z13
+	VMOVUPS.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z15
+	VMOVUPS   64(AX), Z16
+	VMOVUPS.Z 128(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z18
+	VMOVUPS   64(AX), Z19
+	VMOVUPS.Z 128(AX), K1, Y20
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Y20, Y20, Y20
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z21
+	VMOVUPS      64(AX), Z22
+	VMOVUPS      128(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z21, Z0
+	VFMADD231PS  Z24, Z22, Z1
+	VFMADD231PS  Y24, Y23, Y2
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z21, Z3
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z21, Z6
+	VFMADD231PS  Z24, Z22, Z7
+	VFMADD231PS  Y24, Y23, Y8
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z21, Z9
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z21, Z12
+	VFMADD231PS  Z24, Z22, Z13
+	VFMADD231PS  Y24, Y23, Y14
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z21, Z15
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z21, Z18
+	VFMADD231PS  Z24, Z22, Z19
+	VFMADD231PS  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z21
+	VMOVUPS      64(AX), Z22
+	VMOVUPS      128(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z21, Z0
+	VFMADD231PS  Z24, Z22, Z1
+	VFMADD231PS  Y24, Y23, Y2
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z21, Z3
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z21, Z6
+	VFMADD231PS  Z24, Z22, Z7
+	VFMADD231PS  Y24, Y23, Y8
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z21, Z9
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z21, Z12
+	VFMADD231PS  Z24, Z22, Z13
+	VFMADD231PS  Y24, Y23, Y14
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z21, Z15
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z21, Z18
+	VFMADD231PS  Z24, Z22, Z19
+	VFMADD231PS  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z21
+	VMOVUPS      64(AX), Z22
+	VMOVUPS      128(AX), Y23
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z24, Z21, Z0
+	VFMADD231PS  Z24, Z22, Z1
+	VFMADD231PS  Y24, Y23, Y2
+	VBROADCASTSS (SI)(DI*1), Z24
+	VFMADD231PS  Z24, Z21, Z3
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Y24, Y23, Y5
+	VBROADCASTSS (SI)(DI*2), Z24
+	VFMADD231PS  Z24, Z21, Z6
+	VFMADD231PS  Z24, Z22, Z7
+	VFMADD231PS  Y24, Y23, Y8
+	VBROADCASTSS (SI)(R8*1), Z24
+	VFMADD231PS  Z24, Z21, Z9
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Y24, Y23, Y11
+	VBROADCASTSS (SI)(DI*4), Z24
+	VFMADD231PS  Z24, Z21, Z12
+	VFMADD231PS  Z24, Z22, Z13
+	VFMADD231PS  Y24, Y23, Y14
+	VBROADCASTSS (SI)(R9*1), Z24
+	VFMADD231PS  Z24, Z21, Z15
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Y24, Y23, Y17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z24, Z21, Z18
+	VFMADD231PS  Z24, Z22, Z19
+	VFMADD231PS  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Y20, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Y20, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -10344,6 +15902,308 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm8x3NarrowF32AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm8x3NarrowF32AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x0000ffff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z3
+	VMOVUPS   64(AX), Z4
+	VMOVUPS.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z9
+	VMOVUPS   64(AX), Z10
+	VMOVUPS.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z12
+	VMOVUPS   64(AX), Z13
+	VMOVUPS.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z15
+	VMOVUPS   64(AX), Z16
+	VMOVUPS.Z 128(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z18
+	VMOVUPS   64(AX), Z19
+	VMOVUPS.Z 128(AX), K1, Y20
+	ADDQ      CX, AX
+	VMOVUPS   (AX), Z21
+	VMOVUPS   64(AX), Z22
+	VMOVUPS.Z 128(AX), K1, Y23
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Y20, Y20, Y20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Y23, Y23, Y23
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Z25
+	VMOVUPS      128(AX), Y26
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z27, Z24, Z0
+	VFMADD231PS  Z27, Z25, Z1
+	VFMADD231PS  Y27, Y26, Y2
+	VBROADCASTSS (SI)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z3
+	VFMADD231PS  Z27, Z25, Z4
+	VFMADD231PS  Y27, Y26, Y5
+	VBROADCASTSS (SI)(DI*2), Z27
+	VFMADD231PS  Z27, Z24, Z6
+	VFMADD231PS  Z27, Z25, Z7
+	VFMADD231PS  Y27, Y26, Y8
+	VBROADCASTSS (SI)(R8*1), Z27
+	VFMADD231PS  Z27, Z24, Z9
+	VFMADD231PS  Z27, Z25, Z10
+	VFMADD231PS  Y27, Y26, Y11
+	VBROADCASTSS (SI)(DI*4), Z27
+	VFMADD231PS  Z27, Z24, Z12
+	VFMADD231PS  Z27, Z25, Z13
+	VFMADD231PS  Y27, Y26, Y14
+	VBROADCASTSS (SI)(R9*1), Z27
+	VFMADD231PS  Z27, Z24, Z15
+	VFMADD231PS  Z27, Z25, Z16
+	VFMADD231PS  Y27, Y26, Y17
+	VBROADCASTSS (R10), Z27
+	VFMADD231PS  Z27, Z24, Z18
+	VFMADD231PS  Z27, Z25, Z19
+	VFMADD231PS  Y27, Y26, Y20
+	VBROADCASTSS (R10)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z21
+	VFMADD231PS  Z27, Z25, Z22
+	VFMADD231PS  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Z25
+	VMOVUPS      128(AX), Y26
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z27, Z24, Z0
+	VFMADD231PS  Z27, Z25, Z1
+	VFMADD231PS  Y27, Y26, Y2
+	VBROADCASTSS (SI)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z3
+	VFMADD231PS  Z27, Z25, Z4
+	VFMADD231PS  Y27, Y26, Y5
+	VBROADCASTSS (SI)(DI*2), Z27
+	VFMADD231PS  Z27, Z24, Z6
+	VFMADD231PS  Z27, Z25, Z7
+	VFMADD231PS  Y27, Y26, Y8
+	VBROADCASTSS (SI)(R8*1), Z27
+	VFMADD231PS  Z27, Z24, Z9
+	VFMADD231PS  Z27, Z25, Z10
+	VFMADD231PS  Y27, Y26, Y11
+	VBROADCASTSS (SI)(DI*4), Z27
+	VFMADD231PS  Z27, Z24, Z12
+	VFMADD231PS  Z27, Z25, Z13
+	VFMADD231PS  Y27, Y26, Y14
+	VBROADCASTSS (SI)(R9*1), Z27
+	VFMADD231PS  Z27, Z24, Z15
+	VFMADD231PS  Z27, Z25, Z16
+	VFMADD231PS  Y27, Y26, Y17
+	VBROADCASTSS (R10), Z27
+	VFMADD231PS  Z27, Z24, Z18
+	VFMADD231PS  Z27, Z25, Z19
+	VFMADD231PS  Y27, Y26, Y20
+	VBROADCASTSS (R10)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z21
+	VFMADD231PS  Z27, Z25, Z22
+	VFMADD231PS  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPS      (AX), Z24
+	VMOVUPS      64(AX), Z25
+	VMOVUPS      128(AX), Y26
+	VBROADCASTSS (SI), Z27
+	VFMADD231PS  Z27, Z24, Z0
+	VFMADD231PS  Z27, Z25, Z1
+	VFMADD231PS  Y27, Y26, Y2
+	VBROADCASTSS (SI)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z3
+	VFMADD231PS  Z27, Z25, Z4
+	VFMADD231PS  Y27, Y26, Y5
+	VBROADCASTSS (SI)(DI*2), Z27
+	VFMADD231PS  Z27, Z24, Z6
+	VFMADD231PS  Z27, Z25, Z7
+	VFMADD231PS  Y27, Y26, Y8
+	VBROADCASTSS (SI)(R8*1), Z27
+	VFMADD231PS  Z27, Z24, Z9
+	VFMADD231PS  Z27, Z25, Z10
+	VFMADD231PS  Y27, Y26, Y11
+	VBROADCASTSS (SI)(DI*4), Z27
+	VFMADD231PS  Z27, Z24, Z12
+	VFMADD231PS  Z27, Z25, Z13
+	VFMADD231PS  Y27, Y26, Y14
+	VBROADCASTSS (SI)(R9*1), Z27
+	VFMADD231PS  Z27, Z24, Z15
+	VFMADD231PS  Z27, Z25, Z16
+	VFMADD231PS  Y27, Y26, Y17
+	VBROADCASTSS (R10), Z27
+	VFMADD231PS  Z27, Z24, Z18
+	VFMADD231PS  Z27, Z25, Z19
+	VFMADD231PS  Y27, Y26, Y20
+	VBROADCASTSS (R10)(DI*1), Z27
+	VFMADD231PS  Z27, Z24, Z21
+	VFMADD231PS  Z27, Z25, Z22
+	VFMADD231PS  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x08
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Y20, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Y23, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Y17, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Y20, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Y23, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm1x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm1x1F64AVX512(SB), NOSPLIT, $0-96
@@ -10412,6 +16272,90 @@ masked:
 	MOVQ    c+16(FP), AX
 	MOVQ    ci+56(FP), CX
 	VMOVUPD Z0, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm1x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm1x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y1
+	VFMADD231PD.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y1
+	VFMADD231PD.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y1
+	VFMADD231PD.BCST (SI), Y1, Y0
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -10522,6 +16466,100 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm2x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm2x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y2
+	VFMADD231PD.BCST (SI), Y2, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y2
+	VFMADD231PD.BCST (SI), Y2, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y2
+	VFMADD231PD.BCST (SI), Y2, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm3x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm3x1F64AVX512(SB), NOSPLIT, $0-96
@@ -10610,6 +16648,110 @@ masked:
 	VMOVUPD Z1, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPD Z2, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm3x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y3
+	VFMADD231PD.BCST (SI), Y3, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y3
+	VFMADD231PD.BCST (SI), Y3, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y3
+	VFMADD231PD.BCST (SI), Y3, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y3, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y3, Y2
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -10741,6 +16883,121 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm4x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm4x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y4
+	VFMADD231PD.BCST (SI), Y4, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y4
+	VFMADD231PD.BCST (SI), Y4, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y4
+	VFMADD231PD.BCST (SI), Y4, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y4, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y4, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y4, Y3
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm5x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm5x1F64AVX512(SB), NOSPLIT, $0-96
@@ -10850,6 +17107,131 @@ masked:
 	VMOVUPD Z3, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPD Z4, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm5x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y5
+	VFMADD231PD.BCST (SI), Y5, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y5
+	VFMADD231PD.BCST (SI), Y5, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y5
+	VFMADD231PD.BCST (SI), Y5, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y5, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y5, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y5, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y5, Y4
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -11002,6 +17384,142 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm6x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm6x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y6
+	VFMADD231PD.BCST (SI), Y6, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y6
+	VFMADD231PD.BCST (SI), Y6, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y6
+	VFMADD231PD.BCST (SI), Y6, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y6, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y6, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y6, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y6, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y6, Y5
+	ADDQ             DX, SI
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm7x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm7x1F64AVX512(SB), NOSPLIT, $0-96
@@ -11136,6 +17654,156 @@ masked:
 	VMOVUPD Z5, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPD Z6, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm7x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y7
+	VFMADD231PD.BCST (SI), Y7, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PD.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y7
+	VFMADD231PD.BCST (SI), Y7, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PD.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y7
+	VFMADD231PD.BCST (SI), Y7, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y7, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y7, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y7, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y7, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y7, Y5
+	VFMADD231PD.BCST (R10), Y7, Y6
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -11312,6 +17980,166 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm8x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm8x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y7
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y8
+	VFMADD231PD.BCST (SI), Y8, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PD.BCST (R10), Y8, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y8
+	VFMADD231PD.BCST (SI), Y8, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PD.BCST (R10), Y8, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y8
+	VFMADD231PD.BCST (SI), Y8, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y8, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y8, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y8, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y8, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y8, Y5
+	VFMADD231PD.BCST (R10), Y8, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y8, Y7
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm9x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm9x1F64AVX512(SB), NOSPLIT, $0-96
@@ -11466,6 +18294,176 @@ masked:
 	VMOVUPD Z7, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPD Z8, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm9x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm9x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y8
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y9
+	VFMADD231PD.BCST (SI), Y9, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PD.BCST (R10), Y9, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y9
+	VFMADD231PD.BCST (SI), Y9, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PD.BCST (R10), Y9, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y9
+	VFMADD231PD.BCST (SI), Y9, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y9, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y9, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y9, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y9, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y9, Y5
+	VFMADD231PD.BCST (R10), Y9, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y9, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y9, Y8
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -11662,6 +18660,186 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm10x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm10x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y9
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y10
+	VFMADD231PD.BCST (SI), Y10, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PD.BCST (R10), Y10, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y10
+	VFMADD231PD.BCST (SI), Y10, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PD.BCST (R10), Y10, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y10
+	VFMADD231PD.BCST (SI), Y10, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y10, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y10, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y10, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y10, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y10, Y5
+	VFMADD231PD.BCST (R10), Y10, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y10, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y10, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y10, Y9
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm11x1F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm11x1F64AVX512(SB), NOSPLIT, $0-96
@@ -11836,6 +19014,196 @@ masked:
 	VMOVUPD Z9, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPD Z10, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm11x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm11x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y10
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+	VPXORD Y10, Y10, Y10
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y11
+	VFMADD231PD.BCST (SI), Y11, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PD.BCST (R10), Y11, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y11
+	VFMADD231PD.BCST (SI), Y11, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PD.BCST (R10), Y11, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y11
+	VFMADD231PD.BCST (SI), Y11, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y11, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y11, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y11, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y11, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y11, Y5
+	VFMADD231PD.BCST (R10), Y11, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y11, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y11, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y11, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y11, Y10
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y10, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y10, K1, (AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12052,6 +19420,206 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm12x1NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·gemm12x1NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD.Z (AX), K1, Y0
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y4
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y6
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y10
+	ADDQ      CX, AX
+	VMOVUPD.Z (AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Y0, Y0, Y0
+	VPXORD Y1, Y1, Y1
+	VPXORD Y2, Y2, Y2
+	VPXORD Y3, Y3, Y3
+	VPXORD Y4, Y4, Y4
+	VPXORD Y5, Y5, Y5
+	VPXORD Y6, Y6, Y6
+	VPXORD Y7, Y7, Y7
+	VPXORD Y8, Y8, Y8
+	VPXORD Y9, Y9, Y9
+	VPXORD Y10, Y10, Y10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD          (AX), Y12
+	VFMADD231PD.BCST (SI), Y12, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PD.BCST (R10), Y12, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PD.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	VMOVUPD          (AX), Y12
+	VFMADD231PD.BCST (SI), Y12, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PD.BCST (R10), Y12, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PD.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	SUBQ             $0x02, BX
+	JGE              steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD          (AX), Y12
+	VFMADD231PD.BCST (SI), Y12, Y0
+	VFMADD231PD.BCST (SI)(DI*1), Y12, Y1
+	VFMADD231PD.BCST (SI)(DI*2), Y12, Y2
+	VFMADD231PD.BCST (SI)(R8*1), Y12, Y3
+	VFMADD231PD.BCST (SI)(DI*4), Y12, Y4
+	VFMADD231PD.BCST (SI)(R9*1), Y12, Y5
+	VFMADD231PD.BCST (R10), Y12, Y6
+	VFMADD231PD.BCST (R10)(DI*1), Y12, Y7
+	VFMADD231PD.BCST (R10)(DI*2), Y12, Y8
+	VFMADD231PD.BCST (R10)(R8*1), Y12, Y9
+	VFMADD231PD.BCST (R10)(DI*4), Y12, Y10
+	VFMADD231PD.BCST (R10)(R9*1), Y12, Y11
+	ADDQ             DX, SI
+	ADDQ             DX, R10
+	ADDQ             CX, AX
+	DECQ             BX
+	JNE              step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y10, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y11, (AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Y0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPD Y11, K1, (AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm1x2F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm1x2F64AVX512(SB), NOSPLIT, $0-96
@@ -12133,6 +19701,103 @@ masked:
 	MOVQ    ci+56(FP), CX
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm1x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm1x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Y3
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z2, Z0
+	VFMADD231PD  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Y3
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z2, Z0
+	VFMADD231PD  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Y3
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z2, Z0
+	VFMADD231PD  Y4, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12250,6 +19915,123 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z2, (AX)
 	VMOVUPD Z3, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm2x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm2x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z4
+	VMOVUPD      64(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z4, Z0
+	VFMADD231PD  Y6, Y5, Y1
+	VBROADCASTSD (SI)(DI*1), Z6
+	VFMADD231PD  Z6, Z4, Z2
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z4
+	VMOVUPD      64(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z4, Z0
+	VFMADD231PD  Y6, Y5, Y1
+	VBROADCASTSD (SI)(DI*1), Z6
+	VFMADD231PD  Z6, Z4, Z2
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z4
+	VMOVUPD      64(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z4, Z0
+	VFMADD231PD  Y6, Y5, Y1
+	VBROADCASTSD (SI)(DI*1), Z6
+	VFMADD231PD  Z6, Z4, Z2
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12387,6 +20169,143 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z4, (AX)
 	VMOVUPD Z5, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm3x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Y7
+	VBROADCASTSD (SI), Z8
+	VFMADD231PD  Z8, Z6, Z0
+	VFMADD231PD  Y8, Y7, Y1
+	VBROADCASTSD (SI)(DI*1), Z8
+	VFMADD231PD  Z8, Z6, Z2
+	VFMADD231PD  Y8, Y7, Y3
+	VBROADCASTSD (SI)(DI*2), Z8
+	VFMADD231PD  Z8, Z6, Z4
+	VFMADD231PD  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Y7
+	VBROADCASTSD (SI), Z8
+	VFMADD231PD  Z8, Z6, Z0
+	VFMADD231PD  Y8, Y7, Y1
+	VBROADCASTSD (SI)(DI*1), Z8
+	VFMADD231PD  Z8, Z6, Z2
+	VFMADD231PD  Y8, Y7, Y3
+	VBROADCASTSD (SI)(DI*2), Z8
+	VFMADD231PD  Z8, Z6, Z4
+	VFMADD231PD  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Y7
+	VBROADCASTSD (SI), Z8
+	VFMADD231PD  Z8, Z6, Z0
+	VFMADD231PD  Y8, Y7, Y1
+	VBROADCASTSD (SI)(DI*1), Z8
+	VFMADD231PD  Z8, Z6, Z2
+	VFMADD231PD  Y8, Y7, Y3
+	VBROADCASTSD (SI)(DI*2), Z8
+	VFMADD231PD  Z8, Z6, Z4
+	VFMADD231PD  Y8, Y7, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12545,6 +20464,164 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z6, (AX)
 	VMOVUPD Z7, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm4x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm4x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z8
+	VMOVUPD      64(AX), Y9
+	VBROADCASTSD (SI), Z10
+	VFMADD231PD  Z10, Z8, Z0
+	VFMADD231PD  Y10, Y9, Y1
+	VBROADCASTSD (SI)(DI*1), Z10
+	VFMADD231PD  Z10, Z8, Z2
+	VFMADD231PD  Y10, Y9, Y3
+	VBROADCASTSD (SI)(DI*2), Z10
+	VFMADD231PD  Z10, Z8, Z4
+	VFMADD231PD  Y10, Y9, Y5
+	VBROADCASTSD (SI)(R8*1), Z10
+	VFMADD231PD  Z10, Z8, Z6
+	VFMADD231PD  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z8
+	VMOVUPD      64(AX), Y9
+	VBROADCASTSD (SI), Z10
+	VFMADD231PD  Z10, Z8, Z0
+	VFMADD231PD  Y10, Y9, Y1
+	VBROADCASTSD (SI)(DI*1), Z10
+	VFMADD231PD  Z10, Z8, Z2
+	VFMADD231PD  Y10, Y9, Y3
+	VBROADCASTSD (SI)(DI*2), Z10
+	VFMADD231PD  Z10, Z8, Z4
+	VFMADD231PD  Y10, Y9, Y5
+	VBROADCASTSD (SI)(R8*1), Z10
+	VFMADD231PD  Z10, Z8, Z6
+	VFMADD231PD  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z8
+	VMOVUPD      64(AX), Y9
+	VBROADCASTSD (SI), Z10
+	VFMADD231PD  Z10, Z8, Z0
+	VFMADD231PD  Y10, Y9, Y1
+	VBROADCASTSD (SI)(DI*1), Z10
+	VFMADD231PD  Z10, Z8, Z2
+	VFMADD231PD  Y10, Y9, Y3
+	VBROADCASTSD (SI)(DI*2), Z10
+	VFMADD231PD  Z10, Z8, Z4
+	VFMADD231PD  Y10, Y9, Y5
+	VBROADCASTSD (SI)(R8*1), Z10
+	VFMADD231PD  Z10, Z8, Z6
+	VFMADD231PD  Y10, Y9, Y7
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12723,6 +20800,184 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z8, (AX)
 	VMOVUPD Z9, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm5x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z10
+	VMOVUPD      64(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z10, Z0
+	VFMADD231PD  Y12, Y11, Y1
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z10, Z2
+	VFMADD231PD  Y12, Y11, Y3
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(R8*1), Z12
+	VFMADD231PD  Z12, Z10, Z6
+	VFMADD231PD  Y12, Y11, Y7
+	VBROADCASTSD (SI)(DI*4), Z12
+	VFMADD231PD  Z12, Z10, Z8
+	VFMADD231PD  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z10
+	VMOVUPD      64(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z10, Z0
+	VFMADD231PD  Y12, Y11, Y1
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z10, Z2
+	VFMADD231PD  Y12, Y11, Y3
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(R8*1), Z12
+	VFMADD231PD  Z12, Z10, Z6
+	VFMADD231PD  Y12, Y11, Y7
+	VBROADCASTSD (SI)(DI*4), Z12
+	VFMADD231PD  Z12, Z10, Z8
+	VFMADD231PD  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z10
+	VMOVUPD      64(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z10, Z0
+	VFMADD231PD  Y12, Y11, Y1
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z10, Z2
+	VFMADD231PD  Y12, Y11, Y3
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(R8*1), Z12
+	VFMADD231PD  Z12, Z10, Z6
+	VFMADD231PD  Y12, Y11, Y7
+	VBROADCASTSD (SI)(DI*4), Z12
+	VFMADD231PD  Z12, Z10, Z8
+	VFMADD231PD  Y12, Y11, Y9
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -12922,6 +21177,205 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z10, (AX)
 	VMOVUPD Z11, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm6x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm6x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Y13
+	VBROADCASTSD (SI), Z14
+	VFMADD231PD  Z14, Z12, Z0
+	VFMADD231PD  Y14, Y13, Y1
+	VBROADCASTSD (SI)(DI*1), Z14
+	VFMADD231PD  Z14, Z12, Z2
+	VFMADD231PD  Y14, Y13, Y3
+	VBROADCASTSD (SI)(DI*2), Z14
+	VFMADD231PD  Z14, Z12, Z4
+	VFMADD231PD  Y14, Y13, Y5
+	VBROADCASTSD (SI)(R8*1), Z14
+	VFMADD231PD  Z14, Z12, Z6
+	VFMADD231PD  Y14, Y13, Y7
+	VBROADCASTSD (SI)(DI*4), Z14
+	VFMADD231PD  Z14, Z12, Z8
+	VFMADD231PD  Y14, Y13, Y9
+	VBROADCASTSD (SI)(R9*1), Z14
+	VFMADD231PD  Z14, Z12, Z10
+	VFMADD231PD  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Y13
+	VBROADCASTSD (SI), Z14
+	VFMADD231PD  Z14, Z12, Z0
+	VFMADD231PD  Y14, Y13, Y1
+	VBROADCASTSD (SI)(DI*1), Z14
+	VFMADD231PD  Z14, Z12, Z2
+	VFMADD231PD  Y14, Y13, Y3
+	VBROADCASTSD (SI)(DI*2), Z14
+	VFMADD231PD  Z14, Z12, Z4
+	VFMADD231PD  Y14, Y13, Y5
+	VBROADCASTSD (SI)(R8*1), Z14
+	VFMADD231PD  Z14, Z12, Z6
+	VFMADD231PD  Y14, Y13, Y7
+	VBROADCASTSD (SI)(DI*4), Z14
+	VFMADD231PD  Z14, Z12, Z8
+	VFMADD231PD  Y14, Y13, Y9
+	VBROADCASTSD (SI)(R9*1), Z14
+	VFMADD231PD  Z14, Z12, Z10
+	VFMADD231PD  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Y13
+	VBROADCASTSD (SI), Z14
+	VFMADD231PD  Z14, Z12, Z0
+	VFMADD231PD  Y14, Y13, Y1
+	VBROADCASTSD (SI)(DI*1), Z14
+	VFMADD231PD  Z14, Z12, Z2
+	VFMADD231PD  Y14, Y13, Y3
+	VBROADCASTSD (SI)(DI*2), Z14
+	VFMADD231PD  Z14, Z12, Z4
+	VFMADD231PD  Y14, Y13, Y5
+	VBROADCASTSD (SI)(R8*1), Z14
+	VFMADD231PD  Z14, Z12, Z6
+	VFMADD231PD  Y14, Y13, Y7
+	VBROADCASTSD (SI)(DI*4), Z14
+	VFMADD231PD  Z14, Z12, Z8
+	VFMADD231PD  Y14, Y13, Y9
+	VBROADCASTSD (SI)(R9*1), Z14
+	VFMADD231PD  Z14, Z12, Z10
+	VFMADD231PD  Y14, Y13, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -13145,6 +21599,229 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z12, (AX)
 	VMOVUPD Z13, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm7x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z14
+	VMOVUPD      64(AX), Y15
+	VBROADCASTSD (SI), Z16
+	VFMADD231PD  Z16, Z14, Z0
+	VFMADD231PD  Y16, Y15, Y1
+	VBROADCASTSD (SI)(DI*1), Z16
+	VFMADD231PD  Z16, Z14, Z2
+	VFMADD231PD  Y16, Y15, Y3
+	VBROADCASTSD (SI)(DI*2), Z16
+	VFMADD231PD  Z16, Z14, Z4
+	VFMADD231PD  Y16, Y15, Y5
+	VBROADCASTSD (SI)(R8*1), Z16
+	VFMADD231PD  Z16, Z14, Z6
+	VFMADD231PD  Y16, Y15, Y7
+	VBROADCASTSD (SI)(DI*4), Z16
+	VFMADD231PD  Z16, Z14, Z8
+	VFMADD231PD  Y16, Y15, Y9
+	VBROADCASTSD (SI)(R9*1), Z16
+	VFMADD231PD  Z16, Z14, Z10
+	VFMADD231PD  Y16, Y15, Y11
+	VBROADCASTSD (R10), Z16
+	VFMADD231PD  Z16, Z14, Z12
+	VFMADD231PD  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z14
+	VMOVUPD      64(AX), Y15
+	VBROADCASTSD (SI), Z16
+	VFMADD231PD  Z16, Z14, Z0
+	VFMADD231PD  Y16, Y15, Y1
+	VBROADCASTSD (SI)(DI*1), Z16
+	VFMADD231PD  Z16, Z14, Z2
+	VFMADD231PD  Y16, Y15, Y3
+	VBROADCASTSD (SI)(DI*2), Z16
+	VFMADD231PD  Z16, Z14, Z4
+	VFMADD231PD  Y16, Y15, Y5
+	VBROADCASTSD (SI)(R8*1), Z16
+	VFMADD231PD  Z16, Z14, Z6
+	VFMADD231PD  Y16, Y15, Y7
+	VBROADCASTSD (SI)(DI*4), Z16
+	VFMADD231PD  Z16, Z14, Z8
+	VFMADD231PD  Y16, Y15, Y9
+	VBROADCASTSD (SI)(R9*1), Z16
+	VFMADD231PD  Z16, Z14, Z10
+	VFMADD231PD  Y16, Y15, Y11
+	VBROADCASTSD (R10), Z16
+	VFMADD231PD  Z16, Z14, Z12
+	VFMADD231PD  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z14
+	VMOVUPD      64(AX), Y15
+	VBROADCASTSD (SI), Z16
+	VFMADD231PD  Z16, Z14, Z0
+	VFMADD231PD  Y16, Y15, Y1
+	VBROADCASTSD (SI)(DI*1), Z16
+	VFMADD231PD  Z16, Z14, Z2
+	VFMADD231PD  Y16, Y15, Y3
+	VBROADCASTSD (SI)(DI*2), Z16
+	VFMADD231PD  Z16, Z14, Z4
+	VFMADD231PD  Y16, Y15, Y5
+	VBROADCASTSD (SI)(R8*1), Z16
+	VFMADD231PD  Z16, Z14, Z6
+	VFMADD231PD  Y16, Y15, Y7
+	VBROADCASTSD (SI)(DI*4), Z16
+	VFMADD231PD  Z16, Z14, Z8
+	VFMADD231PD  Y16, Y15, Y9
+	VBROADCASTSD (SI)(R9*1), Z16
+	VFMADD231PD  Z16, Z14, Z10
+	VFMADD231PD  Y16, Y15, Y11
+	VBROADCASTSD (R10), Z16
+	VFMADD231PD  Z16, Z14, Z12
+	VFMADD231PD  Y16, Y15, Y13
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -13388,6 +22065,249 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z14, (AX)
 	VMOVUPD Z15, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm8x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm8x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z14
+	VMOVUPD.Z 64(AX), K1, Y15
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z16
+	VMOVUPD      64(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z16, Z0
+	VFMADD231PD  Y18, Y17, Y1
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z2
+	VFMADD231PD  Y18, Y17, Y3
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z16, Z6
+	VFMADD231PD  Y18, Y17, Y7
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z16, Z8
+	VFMADD231PD  Y18, Y17, Y9
+	VBROADCASTSD (SI)(R9*1), Z18
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (R10), Z18
+	VFMADD231PD  Z18, Z16, Z12
+	VFMADD231PD  Y18, Y17, Y13
+	VBROADCASTSD (R10)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z14
+	VFMADD231PD  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z16
+	VMOVUPD      64(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z16, Z0
+	VFMADD231PD  Y18, Y17, Y1
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z2
+	VFMADD231PD  Y18, Y17, Y3
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z16, Z6
+	VFMADD231PD  Y18, Y17, Y7
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z16, Z8
+	VFMADD231PD  Y18, Y17, Y9
+	VBROADCASTSD (SI)(R9*1), Z18
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (R10), Z18
+	VFMADD231PD  Z18, Z16, Z12
+	VFMADD231PD  Y18, Y17, Y13
+	VBROADCASTSD (R10)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z14
+	VFMADD231PD  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z16
+	VMOVUPD      64(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z16, Z0
+	VFMADD231PD  Y18, Y17, Y1
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z2
+	VFMADD231PD  Y18, Y17, Y3
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z16, Z6
+	VFMADD231PD  Y18, Y17, Y7
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z16, Z8
+	VFMADD231PD  Y18, Y17, Y9
+	VBROADCASTSD (SI)(R9*1), Z18
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (R10), Z18
+	VFMADD231PD  Z18, Z16, Z12
+	VFMADD231PD  Y18, Y17, Y13
+	VBROADCASTSD (R10)(DI*1), Z18
+	VFMADD231PD  Z18, Z16, Z14
+	VFMADD231PD  Y18, Y17, Y15
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -13651,6 +22571,269 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z16, (AX)
 	VMOVUPD Z17, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x09, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm9x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm9x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z14
+	VMOVUPD.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z16
+	VMOVUPD.Z 64(AX), K1, Y17
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Y19
+	VBROADCASTSD (SI), Z20
+	VFMADD231PD  Z20, Z18, Z0
+	VFMADD231PD  Y20, Y19, Y1
+	VBROADCASTSD (SI)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z2
+	VFMADD231PD  Y20, Y19, Y3
+	VBROADCASTSD (SI)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z4
+	VFMADD231PD  Y20, Y19, Y5
+	VBROADCASTSD (SI)(R8*1), Z20
+	VFMADD231PD  Z20, Z18, Z6
+	VFMADD231PD  Y20, Y19, Y7
+	VBROADCASTSD (SI)(DI*4), Z20
+	VFMADD231PD  Z20, Z18, Z8
+	VFMADD231PD  Y20, Y19, Y9
+	VBROADCASTSD (SI)(R9*1), Z20
+	VFMADD231PD  Z20, Z18, Z10
+	VFMADD231PD  Y20, Y19, Y11
+	VBROADCASTSD (R10), Z20
+	VFMADD231PD  Z20, Z18, Z12
+	VFMADD231PD  Y20, Y19, Y13
+	VBROADCASTSD (R10)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z14
+	VFMADD231PD  Y20, Y19, Y15
+	VBROADCASTSD (R10)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z16
+	VFMADD231PD  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Y19
+	VBROADCASTSD (SI), Z20
+	VFMADD231PD  Z20, Z18, Z0
+	VFMADD231PD  Y20, Y19, Y1
+	VBROADCASTSD (SI)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z2
+	VFMADD231PD  Y20, Y19, Y3
+	VBROADCASTSD (SI)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z4
+	VFMADD231PD  Y20, Y19, Y5
+	VBROADCASTSD (SI)(R8*1), Z20
+	VFMADD231PD  Z20, Z18, Z6
+	VFMADD231PD  Y20, Y19, Y7
+	VBROADCASTSD (SI)(DI*4), Z20
+	VFMADD231PD  Z20, Z18, Z8
+	VFMADD231PD  Y20, Y19, Y9
+	VBROADCASTSD (SI)(R9*1), Z20
+	VFMADD231PD  Z20, Z18, Z10
+	VFMADD231PD  Y20, Y19, Y11
+	VBROADCASTSD (R10), Z20
+	VFMADD231PD  Z20, Z18, Z12
+	VFMADD231PD  Y20, Y19, Y13
+	VBROADCASTSD (R10)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z14
+	VFMADD231PD  Y20, Y19, Y15
+	VBROADCASTSD (R10)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z16
+	VFMADD231PD  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Y19
+	VBROADCASTSD (SI), Z20
+	VFMADD231PD  Z20, Z18, Z0
+	VFMADD231PD  Y20, Y19, Y1
+	VBROADCASTSD (SI)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z2
+	VFMADD231PD  Y20, Y19, Y3
+	VBROADCASTSD (SI)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z4
+	VFMADD231PD  Y20, Y19, Y5
+	VBROADCASTSD (SI)(R8*1), Z20
+	VFMADD231PD  Z20, Z18, Z6
+	VFMADD231PD  Y20, Y19, Y7
+	VBROADCASTSD (SI)(DI*4), Z20
+	VFMADD231PD  Z20, Z18, Z8
+	VFMADD231PD  Y20, Y19, Y9
+	VBROADCASTSD (SI)(R9*1), Z20
+	VFMADD231PD  Z20, Z18, Z10
+	VFMADD231PD  Y20, Y19, Y11
+	VBROADCASTSD (R10), Z20
+	VFMADD231PD  Z20, Z18, Z12
+	VFMADD231PD  Y20, Y19, Y13
+	VBROADCASTSD (R10)(DI*1), Z20
+	VFMADD231PD  Z20, Z18, Z14
+	VFMADD231PD  Y20, Y19, Y15
+	VBROADCASTSD (R10)(DI*2), Z20
+	VFMADD231PD  Z20, Z18, Z16
+	VFMADD231PD  Y20, Y19, Y17
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -13934,6 +23117,289 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z18, (AX)
 	VMOVUPD Z19, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0a, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm10x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm10x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z14
+	VMOVUPD.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z16
+	VMOVUPD.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z18
+	VMOVUPD.Z 64(AX), K1, Y19
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z20
+	VMOVUPD      64(AX), Y21
+	VBROADCASTSD (SI), Z22
+	VFMADD231PD  Z22, Z20, Z0
+	VFMADD231PD  Y22, Y21, Y1
+	VBROADCASTSD (SI)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z2
+	VFMADD231PD  Y22, Y21, Y3
+	VBROADCASTSD (SI)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z4
+	VFMADD231PD  Y22, Y21, Y5
+	VBROADCASTSD (SI)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z6
+	VFMADD231PD  Y22, Y21, Y7
+	VBROADCASTSD (SI)(DI*4), Z22
+	VFMADD231PD  Z22, Z20, Z8
+	VFMADD231PD  Y22, Y21, Y9
+	VBROADCASTSD (SI)(R9*1), Z22
+	VFMADD231PD  Z22, Z20, Z10
+	VFMADD231PD  Y22, Y21, Y11
+	VBROADCASTSD (R10), Z22
+	VFMADD231PD  Z22, Z20, Z12
+	VFMADD231PD  Y22, Y21, Y13
+	VBROADCASTSD (R10)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z14
+	VFMADD231PD  Y22, Y21, Y15
+	VBROADCASTSD (R10)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z16
+	VFMADD231PD  Y22, Y21, Y17
+	VBROADCASTSD (R10)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z18
+	VFMADD231PD  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z20
+	VMOVUPD      64(AX), Y21
+	VBROADCASTSD (SI), Z22
+	VFMADD231PD  Z22, Z20, Z0
+	VFMADD231PD  Y22, Y21, Y1
+	VBROADCASTSD (SI)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z2
+	VFMADD231PD  Y22, Y21, Y3
+	VBROADCASTSD (SI)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z4
+	VFMADD231PD  Y22, Y21, Y5
+	VBROADCASTSD (SI)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z6
+	VFMADD231PD  Y22, Y21, Y7
+	VBROADCASTSD (SI)(DI*4), Z22
+	VFMADD231PD  Z22, Z20, Z8
+	VFMADD231PD  Y22, Y21, Y9
+	VBROADCASTSD (SI)(R9*1), Z22
+	VFMADD231PD  Z22, Z20, Z10
+	VFMADD231PD  Y22, Y21, Y11
+	VBROADCASTSD (R10), Z22
+	VFMADD231PD  Z22, Z20, Z12
+	VFMADD231PD  Y22, Y21, Y13
+	VBROADCASTSD (R10)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z14
+	VFMADD231PD  Y22, Y21, Y15
+	VBROADCASTSD (R10)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z16
+	VFMADD231PD  Y22, Y21, Y17
+	VBROADCASTSD (R10)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z18
+	VFMADD231PD  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z20
+	VMOVUPD      64(AX), Y21
+	VBROADCASTSD (SI), Z22
+	VFMADD231PD  Z22, Z20, Z0
+	VFMADD231PD  Y22, Y21, Y1
+	VBROADCASTSD (SI)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z2
+	VFMADD231PD  Y22, Y21, Y3
+	VBROADCASTSD (SI)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z4
+	VFMADD231PD  Y22, Y21, Y5
+	VBROADCASTSD (SI)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z6
+	VFMADD231PD  Y22, Y21, Y7
+	VBROADCASTSD (SI)(DI*4), Z22
+	VFMADD231PD  Z22, Z20, Z8
+	VFMADD231PD  Y22, Y21, Y9
+	VBROADCASTSD (SI)(R9*1), Z22
+	VFMADD231PD  Z22, Z20, Z10
+	VFMADD231PD  Y22, Y21, Y11
+	VBROADCASTSD (R10), Z22
+	VFMADD231PD  Z22, Z20, Z12
+	VFMADD231PD  Y22, Y21, Y13
+	VBROADCASTSD (R10)(DI*1), Z22
+	VFMADD231PD  Z22, Z20, Z14
+	VFMADD231PD  Y22, Y21, Y15
+	VBROADCASTSD (R10)(DI*2), Z22
+	VFMADD231PD  Z22, Z20, Z16
+	VFMADD231PD  Y22, Y21, Y17
+	VBROADCASTSD (R10)(R8*1), Z22
+	VFMADD231PD  Z22, Z20, Z18
+	VFMADD231PD  Y22, Y21, Y19
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -14237,6 +23703,309 @@ masked:
 	ADDQ    CX, AX
 	VMOVUPD Z20, (AX)
 	VMOVUPD Z21, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0b, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm11x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm11x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z14
+	VMOVUPD.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z16
+	VMOVUPD.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z18
+	VMOVUPD.Z 64(AX), K1, Y19
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z20
+	VMOVUPD.Z 64(AX), K1, Y21
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z22
+	VMOVUPD      64(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z22, Z0
+	VFMADD231PD  Y24, Y23, Y1
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z2
+	VFMADD231PD  Y24, Y23, Y3
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z6
+	VFMADD231PD  Y24, Y23, Y7
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z8
+	VFMADD231PD  Y24, Y23, Y9
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z22, Z12
+	VFMADD231PD  Y24, Y23, Y13
+	VBROADCASTSD (R10)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z14
+	VFMADD231PD  Y24, Y23, Y15
+	VBROADCASTSD (R10)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z18
+	VFMADD231PD  Y24, Y23, Y19
+	VBROADCASTSD (R10)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z20
+	VFMADD231PD  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z22
+	VMOVUPD      64(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z22, Z0
+	VFMADD231PD  Y24, Y23, Y1
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z2
+	VFMADD231PD  Y24, Y23, Y3
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z6
+	VFMADD231PD  Y24, Y23, Y7
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z8
+	VFMADD231PD  Y24, Y23, Y9
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z22, Z12
+	VFMADD231PD  Y24, Y23, Y13
+	VBROADCASTSD (R10)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z14
+	VFMADD231PD  Y24, Y23, Y15
+	VBROADCASTSD (R10)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z18
+	VFMADD231PD  Y24, Y23, Y19
+	VBROADCASTSD (R10)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z20
+	VFMADD231PD  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z22
+	VMOVUPD      64(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z22, Z0
+	VFMADD231PD  Y24, Y23, Y1
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z2
+	VFMADD231PD  Y24, Y23, Y3
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z6
+	VFMADD231PD  Y24, Y23, Y7
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z8
+	VFMADD231PD  Y24, Y23, Y9
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z22, Z12
+	VFMADD231PD  Y24, Y23, Y13
+	VBROADCASTSD (R10)(DI*1), Z24
+	VFMADD231PD  Z24, Z22, Z14
+	VFMADD231PD  Y24, Y23, Y15
+	VBROADCASTSD (R10)(DI*2), Z24
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10)(R8*1), Z24
+	VFMADD231PD  Z24, Z22, Z18
+	VFMADD231PD  Y24, Y23, Y19
+	VBROADCASTSD (R10)(DI*4), Z24
+	VFMADD231PD  Z24, Z22, Z20
+	VFMADD231PD  Y24, Y23, Y21
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z20, (AX)
+	VMOVUPD Y21, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z20, (AX)
+	VMOVUPD Y21, K1, 64(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -14576,6 +24345,329 @@ stored:
 	VZEROUPPER
 	RET
 
+// func gemm12x2NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm12x2NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD.Z 64(AX), K1, Y1
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z2
+	VMOVUPD.Z 64(AX), K1, Y3
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z4
+	VMOVUPD.Z 64(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD.Z 64(AX), K1, Y7
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z8
+	VMOVUPD.Z 64(AX), K1, Y9
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z10
+	VMOVUPD.Z 64(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD.Z 64(AX), K1, Y13
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z14
+	VMOVUPD.Z 64(AX), K1, Y15
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z16
+	VMOVUPD.Z 64(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z18
+	VMOVUPD.Z 64(AX), K1, Y19
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z20
+	VMOVUPD.Z 64(AX), K1, Y21
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z22
+	VMOVUPD.Z 64(AX), K1, Y23
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Y1, Y1, Y1
+	VPXORD Z2, Z2, Z2
+	VPXORD Y3, Y3, Y3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Y7, Y7, Y7
+	VPXORD Z8, Z8, Z8
+	VPXORD Y9, Y9, Y9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Y13, Y13, Y13
+	VPXORD Z14, Z14, Z14
+	VPXORD Y15, Y15, Y15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Y19, Y19, Y19
+	VPXORD Z20, Z20, Z20
+	VPXORD Y21, Y21, Y21
+	VPXORD Z22, Z22, Z22
+	VPXORD Y23, Y23, Y23
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Y25
+	VBROADCASTSD (SI), Z26
+	VFMADD231PD  Z26, Z24, Z0
+	VFMADD231PD  Y26, Y25, Y1
+	VBROADCASTSD (SI)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z2
+	VFMADD231PD  Y26, Y25, Y3
+	VBROADCASTSD (SI)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z4
+	VFMADD231PD  Y26, Y25, Y5
+	VBROADCASTSD (SI)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z6
+	VFMADD231PD  Y26, Y25, Y7
+	VBROADCASTSD (SI)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z8
+	VFMADD231PD  Y26, Y25, Y9
+	VBROADCASTSD (SI)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z10
+	VFMADD231PD  Y26, Y25, Y11
+	VBROADCASTSD (R10), Z26
+	VFMADD231PD  Z26, Z24, Z12
+	VFMADD231PD  Y26, Y25, Y13
+	VBROADCASTSD (R10)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z14
+	VFMADD231PD  Y26, Y25, Y15
+	VBROADCASTSD (R10)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z16
+	VFMADD231PD  Y26, Y25, Y17
+	VBROADCASTSD (R10)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z18
+	VFMADD231PD  Y26, Y25, Y19
+	VBROADCASTSD (R10)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z20
+	VFMADD231PD  Y26, Y25, Y21
+	VBROADCASTSD (R10)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z22
+	VFMADD231PD  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Y25
+	VBROADCASTSD (SI), Z26
+	VFMADD231PD  Z26, Z24, Z0
+	VFMADD231PD  Y26, Y25, Y1
+	VBROADCASTSD (SI)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z2
+	VFMADD231PD  Y26, Y25, Y3
+	VBROADCASTSD (SI)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z4
+	VFMADD231PD  Y26, Y25, Y5
+	VBROADCASTSD (SI)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z6
+	VFMADD231PD  Y26, Y25, Y7
+	VBROADCASTSD (SI)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z8
+	VFMADD231PD  Y26, Y25, Y9
+	VBROADCASTSD (SI)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z10
+	VFMADD231PD  Y26, Y25, Y11
+	VBROADCASTSD (R10), Z26
+	VFMADD231PD  Z26, Z24, Z12
+	VFMADD231PD  Y26, Y25, Y13
+	VBROADCASTSD (R10)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z14
+	VFMADD231PD  Y26, Y25, Y15
+	VBROADCASTSD (R10)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z16
+	VFMADD231PD  Y26, Y25, Y17
+	VBROADCASTSD (R10)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z18
+	VFMADD231PD  Y26, Y25, Y19
+	VBROADCASTSD (R10)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z20
+	VFMADD231PD  Y26, Y25, Y21
+	VBROADCASTSD (R10)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z22
+	VFMADD231PD  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Y25
+	VBROADCASTSD (SI), Z26
+	VFMADD231PD  Z26, Z24, Z0
+	VFMADD231PD  Y26, Y25, Y1
+	VBROADCASTSD (SI)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z2
+	VFMADD231PD  Y26, Y25, Y3
+	VBROADCASTSD (SI)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z4
+	VFMADD231PD  Y26, Y25, Y5
+	VBROADCASTSD (SI)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z6
+	VFMADD231PD  Y26, Y25, Y7
+	VBROADCASTSD (SI)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z8
+	VFMADD231PD  Y26, Y25, Y9
+	VBROADCASTSD (SI)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z10
+	VFMADD231PD  Y26, Y25, Y11
+	VBROADCASTSD (R10), Z26
+	VFMADD231PD  Z26, Z24, Z12
+	VFMADD231PD  Y26, Y25, Y13
+	VBROADCASTSD (R10)(DI*1), Z26
+	VFMADD231PD  Z26, Z24, Z14
+	VFMADD231PD  Y26, Y25, Y15
+	VBROADCASTSD (R10)(DI*2), Z26
+	VFMADD231PD  Z26, Z24, Z16
+	VFMADD231PD  Y26, Y25, Y17
+	VBROADCASTSD (R10)(R8*1), Z26
+	VFMADD231PD  Z26, Z24, Z18
+	VFMADD231PD  Y26, Y25, Y19
+	VBROADCASTSD (R10)(DI*4), Z26
+	VFMADD231PD  Z26, Z24, Z20
+	VFMADD231PD  Y26, Y25, Y21
+	VBROADCASTSD (R10)(R9*1), Z26
+	VFMADD231PD  Z26, Z24, Z22
+	VFMADD231PD  Y26, Y25, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z20, (AX)
+	VMOVUPD Y21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z22, (AX)
+	VMOVUPD Y23, 64(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Y1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Y3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Y5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Y7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z8, (AX)
+	VMOVUPD Y9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z10, (AX)
+	VMOVUPD Y11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Y13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z14, (AX)
+	VMOVUPD Y15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z16, (AX)
+	VMOVUPD Y17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Y19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z20, (AX)
+	VMOVUPD Y21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z22, (AX)
+	VMOVUPD Y23, K1, 64(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x0c, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
 // func gemm1x3F64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemm1x3F64AVX512(SB), NOSPLIT, $0-96
@@ -14667,6 +24759,113 @@ masked:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x01, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm1x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm1x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z3
+	VMOVUPD      64(AX), Z4
+	VMOVUPD      128(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z3, Z0
+	VFMADD231PD  Z6, Z4, Z1
+	VFMADD231PD  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z3
+	VMOVUPD      64(AX), Z4
+	VMOVUPD      128(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z3, Z0
+	VFMADD231PD  Z6, Z4, Z1
+	VFMADD231PD  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z3
+	VMOVUPD      64(AX), Z4
+	VMOVUPD      128(AX), Y5
+	VBROADCASTSD (SI), Z6
+	VFMADD231PD  Z6, Z3, Z0
+	VFMADD231PD  Z6, Z4, Z1
+	VFMADD231PD  Y6, Y5, Y2
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -14801,6 +25000,140 @@ masked:
 	VMOVUPD Z3, (AX)
 	VMOVUPD Z4, 64(AX)
 	VMOVUPD Z5, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x02, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm2x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm2x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Z7
+	VMOVUPD      128(AX), Y8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PD  Z9, Z6, Z0
+	VFMADD231PD  Z9, Z7, Z1
+	VFMADD231PD  Y9, Y8, Y2
+	VBROADCASTSD (SI)(DI*1), Z9
+	VFMADD231PD  Z9, Z6, Z3
+	VFMADD231PD  Z9, Z7, Z4
+	VFMADD231PD  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Z7
+	VMOVUPD      128(AX), Y8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PD  Z9, Z6, Z0
+	VFMADD231PD  Z9, Z7, Z1
+	VFMADD231PD  Y9, Y8, Y2
+	VBROADCASTSD (SI)(DI*1), Z9
+	VFMADD231PD  Z9, Z6, Z3
+	VFMADD231PD  Z9, Z7, Z4
+	VFMADD231PD  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z6
+	VMOVUPD      64(AX), Z7
+	VMOVUPD      128(AX), Y8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PD  Z9, Z6, Z0
+	VFMADD231PD  Z9, Z7, Z1
+	VFMADD231PD  Y9, Y8, Y2
+	VBROADCASTSD (SI)(DI*1), Z9
+	VFMADD231PD  Z9, Z6, Z3
+	VFMADD231PD  Z9, Z7, Z4
+	VFMADD231PD  Y9, Y8, Y5
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -14962,6 +25295,167 @@ masked:
 	VMOVUPD Z6, (AX)
 	VMOVUPD Z7, 64(AX)
 	VMOVUPD Z8, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x03, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm3x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm3x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z9
+	VMOVUPD      64(AX), Z10
+	VMOVUPD      128(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z9, Z0
+	VFMADD231PD  Z12, Z10, Z1
+	VFMADD231PD  Y12, Y11, Y2
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z9, Z3
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z9, Z6
+	VFMADD231PD  Z12, Z10, Z7
+	VFMADD231PD  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z9
+	VMOVUPD      64(AX), Z10
+	VMOVUPD      128(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z9, Z0
+	VFMADD231PD  Z12, Z10, Z1
+	VFMADD231PD  Y12, Y11, Y2
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z9, Z3
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z9, Z6
+	VFMADD231PD  Z12, Z10, Z7
+	VFMADD231PD  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z9
+	VMOVUPD      64(AX), Z10
+	VMOVUPD      128(AX), Y11
+	VBROADCASTSD (SI), Z12
+	VFMADD231PD  Z12, Z9, Z0
+	VFMADD231PD  Z12, Z10, Z1
+	VFMADD231PD  Y12, Y11, Y2
+	VBROADCASTSD (SI)(DI*1), Z12
+	VFMADD231PD  Z12, Z9, Z3
+	VFMADD231PD  Z12, Z10, Z4
+	VFMADD231PD  Y12, Y11, Y5
+	VBROADCASTSD (SI)(DI*2), Z12
+	VFMADD231PD  Z12, Z9, Z6
+	VFMADD231PD  Z12, Z10, Z7
+	VFMADD231PD  Y12, Y11, Y8
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -15151,6 +25645,195 @@ masked:
 	VMOVUPD Z9, (AX)
 	VMOVUPD Z10, 64(AX)
 	VMOVUPD Z11, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x04, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm4x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm4x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z9
+	VMOVUPD   64(AX), Z10
+	VMOVUPD.Z 128(AX), K1, Y11
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Z13
+	VMOVUPD      128(AX), Y14
+	VBROADCASTSD (SI), Z15
+	VFMADD231PD  Z15, Z12, Z0
+	VFMADD231PD  Z15, Z13, Z1
+	VFMADD231PD  Y15, Y14, Y2
+	VBROADCASTSD (SI)(DI*1), Z15
+	VFMADD231PD  Z15, Z12, Z3
+	VFMADD231PD  Z15, Z13, Z4
+	VFMADD231PD  Y15, Y14, Y5
+	VBROADCASTSD (SI)(DI*2), Z15
+	VFMADD231PD  Z15, Z12, Z6
+	VFMADD231PD  Z15, Z13, Z7
+	VFMADD231PD  Y15, Y14, Y8
+	VBROADCASTSD (SI)(R8*1), Z15
+	VFMADD231PD  Z15, Z12, Z9
+	VFMADD231PD  Z15, Z13, Z10
+	VFMADD231PD  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Z13
+	VMOVUPD      128(AX), Y14
+	VBROADCASTSD (SI), Z15
+	VFMADD231PD  Z15, Z12, Z0
+	VFMADD231PD  Z15, Z13, Z1
+	VFMADD231PD  Y15, Y14, Y2
+	VBROADCASTSD (SI)(DI*1), Z15
+	VFMADD231PD  Z15, Z12, Z3
+	VFMADD231PD  Z15, Z13, Z4
+	VFMADD231PD  Y15, Y14, Y5
+	VBROADCASTSD (SI)(DI*2), Z15
+	VFMADD231PD  Z15, Z12, Z6
+	VFMADD231PD  Z15, Z13, Z7
+	VFMADD231PD  Y15, Y14, Y8
+	VBROADCASTSD (SI)(R8*1), Z15
+	VFMADD231PD  Z15, Z12, Z9
+	VFMADD231PD  Z15, Z13, Z10
+	VFMADD231PD  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z12
+	VMOVUPD      64(AX), Z13
+	VMOVUPD      128(AX), Y14
+	VBROADCASTSD (SI), Z15
+	VFMADD231PD  Z15, Z12, Z0
+	VFMADD231PD  Z15, Z13, Z1
+	VFMADD231PD  Y15, Y14, Y2
+	VBROADCASTSD (SI)(DI*1), Z15
+	VFMADD231PD  Z15, Z12, Z3
+	VFMADD231PD  Z15, Z13, Z4
+	VFMADD231PD  Y15, Y14, Y5
+	VBROADCASTSD (SI)(DI*2), Z15
+	VFMADD231PD  Z15, Z12, Z6
+	VFMADD231PD  Z15, Z13, Z7
+	VFMADD231PD  Y15, Y14, Y8
+	VBROADCASTSD (SI)(R8*1), Z15
+	VFMADD231PD  Z15, Z12, Z9
+	VFMADD231PD  Z15, Z13, Z10
+	VFMADD231PD  Y15, Y14, Y11
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -15367,6 +26050,222 @@ masked:
 	VMOVUPD Z12, (AX)
 	VMOVUPD Z13, 64(AX)
 	VMOVUPD Z14, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x05, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm5x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm5x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z9
+	VMOVUPD   64(AX), Z10
+	VMOVUPD.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD   64(AX), Z13
+	VMOVUPD.Z 128(AX), K1, Y14
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z15
+	VMOVUPD      64(AX), Z16
+	VMOVUPD      128(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z15, Z0
+	VFMADD231PD  Z18, Z16, Z1
+	VFMADD231PD  Y18, Y17, Y2
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z15, Z3
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z15, Z6
+	VFMADD231PD  Z18, Z16, Z7
+	VFMADD231PD  Y18, Y17, Y8
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z15, Z9
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z15, Z12
+	VFMADD231PD  Z18, Z16, Z13
+	VFMADD231PD  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z15
+	VMOVUPD      64(AX), Z16
+	VMOVUPD      128(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z15, Z0
+	VFMADD231PD  Z18, Z16, Z1
+	VFMADD231PD  Y18, Y17, Y2
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z15, Z3
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z15, Z6
+	VFMADD231PD  Z18, Z16, Z7
+	VFMADD231PD  Y18, Y17, Y8
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z15, Z9
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z15, Z12
+	VFMADD231PD  Z18, Z16, Z13
+	VFMADD231PD  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z15
+	VMOVUPD      64(AX), Z16
+	VMOVUPD      128(AX), Y17
+	VBROADCASTSD (SI), Z18
+	VFMADD231PD  Z18, Z15, Z0
+	VFMADD231PD  Z18, Z16, Z1
+	VFMADD231PD  Y18, Y17, Y2
+	VBROADCASTSD (SI)(DI*1), Z18
+	VFMADD231PD  Z18, Z15, Z3
+	VFMADD231PD  Z18, Z16, Z4
+	VFMADD231PD  Y18, Y17, Y5
+	VBROADCASTSD (SI)(DI*2), Z18
+	VFMADD231PD  Z18, Z15, Z6
+	VFMADD231PD  Z18, Z16, Z7
+	VFMADD231PD  Y18, Y17, Y8
+	VBROADCASTSD (SI)(R8*1), Z18
+	VFMADD231PD  Z18, Z15, Z9
+	VFMADD231PD  Z18, Z16, Z10
+	VFMADD231PD  Y18, Y17, Y11
+	VBROADCASTSD (SI)(DI*4), Z18
+	VFMADD231PD  Z18, Z15, Z12
+	VFMADD231PD  Z18, Z16, Z13
+	VFMADD231PD  Y18, Y17, Y14
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -15611,6 +26510,250 @@ masked:
 	VMOVUPD Z15, (AX)
 	VMOVUPD Z16, 64(AX)
 	VMOVUPD Z17, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x06, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm6x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm6x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z9
+	VMOVUPD   64(AX), Z10
+	VMOVUPD.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD   64(AX), Z13
+	VMOVUPD.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z15
+	VMOVUPD   64(AX), Z16
+	VMOVUPD.Z 128(AX), K1, Y17
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Z19
+	VMOVUPD      128(AX), Y20
+	VBROADCASTSD (SI), Z21
+	VFMADD231PD  Z21, Z18, Z0
+	VFMADD231PD  Z21, Z19, Z1
+	VFMADD231PD  Y21, Y20, Y2
+	VBROADCASTSD (SI)(DI*1), Z21
+	VFMADD231PD  Z21, Z18, Z3
+	VFMADD231PD  Z21, Z19, Z4
+	VFMADD231PD  Y21, Y20, Y5
+	VBROADCASTSD (SI)(DI*2), Z21
+	VFMADD231PD  Z21, Z18, Z6
+	VFMADD231PD  Z21, Z19, Z7
+	VFMADD231PD  Y21, Y20, Y8
+	VBROADCASTSD (SI)(R8*1), Z21
+	VFMADD231PD  Z21, Z18, Z9
+	VFMADD231PD  Z21, Z19, Z10
+	VFMADD231PD  Y21, Y20, Y11
+	VBROADCASTSD (SI)(DI*4), Z21
+	VFMADD231PD  Z21, Z18, Z12
+	VFMADD231PD  Z21, Z19, Z13
+	VFMADD231PD  Y21, Y20, Y14
+	VBROADCASTSD (SI)(R9*1), Z21
+	VFMADD231PD  Z21, Z18, Z15
+	VFMADD231PD  Z21, Z19, Z16
+	VFMADD231PD  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Z19
+	VMOVUPD      128(AX), Y20
+	VBROADCASTSD (SI), Z21
+	VFMADD231PD  Z21, Z18, Z0
+	VFMADD231PD  Z21, Z19, Z1
+	VFMADD231PD  Y21, Y20, Y2
+	VBROADCASTSD (SI)(DI*1), Z21
+	VFMADD231PD  Z21, Z18, Z3
+	VFMADD231PD  Z21, Z19, Z4
+	VFMADD231PD  Y21, Y20, Y5
+	VBROADCASTSD (SI)(DI*2), Z21
+	VFMADD231PD  Z21, Z18, Z6
+	VFMADD231PD  Z21, Z19, Z7
+	VFMADD231PD  Y21, Y20, Y8
+	VBROADCASTSD (SI)(R8*1), Z21
+	VFMADD231PD  Z21, Z18, Z9
+	VFMADD231PD  Z21, Z19, Z10
+	VFMADD231PD  Y21, Y20, Y11
+	VBROADCASTSD (SI)(DI*4), Z21
+	VFMADD231PD  Z21, Z18, Z12
+	VFMADD231PD  Z21, Z19, Z13
+	VFMADD231PD  Y21, Y20, Y14
+	VBROADCASTSD (SI)(R9*1), Z21
+	VFMADD231PD  Z21, Z18, Z15
+	VFMADD231PD  Z21, Z19, Z16
+	VFMADD231PD  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z18
+	VMOVUPD      64(AX), Z19
+	VMOVUPD      128(AX), Y20
+	VBROADCASTSD (SI), Z21
+	VFMADD231PD  Z21, Z18, Z0
+	VFMADD231PD  Z21, Z19, Z1
+	VFMADD231PD  Y21, Y20, Y2
+	VBROADCASTSD (SI)(DI*1), Z21
+	VFMADD231PD  Z21, Z18, Z3
+	VFMADD231PD  Z21, Z19, Z4
+	VFMADD231PD  Y21, Y20, Y5
+	VBROADCASTSD (SI)(DI*2), Z21
+	VFMADD231PD  Z21, Z18, Z6
+	VFMADD231PD  Z21, Z19, Z7
+	VFMADD231PD  Y21, Y20, Y8
+	VBROADCASTSD (SI)(R8*1), Z21
+	VFMADD231PD  Z21, Z18, Z9
+	VFMADD231PD  Z21, Z19, Z10
+	VFMADD231PD  Y21, Y20, Y11
+	VBROADCASTSD (SI)(DI*4), Z21
+	VFMADD231PD  Z21, Z18, Z12
+	VFMADD231PD  Z21, Z19, Z13
+	VFMADD231PD  Y21, Y20, Y14
+	VBROADCASTSD (SI)(R9*1), Z21
+	VFMADD231PD  Z21, Z18, Z15
+	VFMADD231PD  Z21, Z19, Z16
+	VFMADD231PD  Y21, Y20, Y17
+	ADDQ         DX, SI
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -15886,6 +27029,281 @@ masked:
 	VMOVUPD Z18, (AX)
 	VMOVUPD Z19, 64(AX)
 	VMOVUPD Z20, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x07, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm7x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm7x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z9
+	VMOVUPD   64(AX), Z10
+	VMOVUPD.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD   64(AX), Z13
+	VMOVUPD.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z15
+	VMOVUPD   64(AX), Z16
+	VMOVUPD.Z 128(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z18
+	VMOVUPD   64(AX), Z19
+	VMOVUPD.Z 128(AX), K1, Y20
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Y20, Y20, Y20
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z21
+	VMOVUPD      64(AX), Z22
+	VMOVUPD      128(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z21, Z0
+	VFMADD231PD  Z24, Z22, Z1
+	VFMADD231PD  Y24, Y23, Y2
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z21, Z3
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z21, Z6
+	VFMADD231PD  Z24, Z22, Z7
+	VFMADD231PD  Y24, Y23, Y8
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z21, Z9
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z21, Z12
+	VFMADD231PD  Z24, Z22, Z13
+	VFMADD231PD  Y24, Y23, Y14
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z21, Z15
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z21, Z18
+	VFMADD231PD  Z24, Z22, Z19
+	VFMADD231PD  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z21
+	VMOVUPD      64(AX), Z22
+	VMOVUPD      128(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z21, Z0
+	VFMADD231PD  Z24, Z22, Z1
+	VFMADD231PD  Y24, Y23, Y2
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z21, Z3
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z21, Z6
+	VFMADD231PD  Z24, Z22, Z7
+	VFMADD231PD  Y24, Y23, Y8
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z21, Z9
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z21, Z12
+	VFMADD231PD  Z24, Z22, Z13
+	VFMADD231PD  Y24, Y23, Y14
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z21, Z15
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z21, Z18
+	VFMADD231PD  Z24, Z22, Z19
+	VFMADD231PD  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z21
+	VMOVUPD      64(AX), Z22
+	VMOVUPD      128(AX), Y23
+	VBROADCASTSD (SI), Z24
+	VFMADD231PD  Z24, Z21, Z0
+	VFMADD231PD  Z24, Z22, Z1
+	VFMADD231PD  Y24, Y23, Y2
+	VBROADCASTSD (SI)(DI*1), Z24
+	VFMADD231PD  Z24, Z21, Z3
+	VFMADD231PD  Z24, Z22, Z4
+	VFMADD231PD  Y24, Y23, Y5
+	VBROADCASTSD (SI)(DI*2), Z24
+	VFMADD231PD  Z24, Z21, Z6
+	VFMADD231PD  Z24, Z22, Z7
+	VFMADD231PD  Y24, Y23, Y8
+	VBROADCASTSD (SI)(R8*1), Z24
+	VFMADD231PD  Z24, Z21, Z9
+	VFMADD231PD  Z24, Z22, Z10
+	VFMADD231PD  Y24, Y23, Y11
+	VBROADCASTSD (SI)(DI*4), Z24
+	VFMADD231PD  Z24, Z21, Z12
+	VFMADD231PD  Z24, Z22, Z13
+	VFMADD231PD  Y24, Y23, Y14
+	VBROADCASTSD (SI)(R9*1), Z24
+	VFMADD231PD  Z24, Z21, Z15
+	VFMADD231PD  Z24, Z22, Z16
+	VFMADD231PD  Y24, Y23, Y17
+	VBROADCASTSD (R10), Z24
+	VFMADD231PD  Z24, Z21, Z18
+	VFMADD231PD  Z24, Z22, Z19
+	VFMADD231PD  Y24, Y23, Y20
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Z19, 64(AX)
+	VMOVUPD Y20, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Z19, 64(AX)
+	VMOVUPD Y20, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX
@@ -16188,6 +27606,308 @@ masked:
 	VMOVUPD Z21, (AX)
 	VMOVUPD Z22, 64(AX)
 	VMOVUPD Z23, K1, 128(AX)
+
+stored:
+	MOVQ   ai+32(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, a+0(FP)
+	MOVQ   ci+56(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, c+16(FP)
+	MOVQ   di+64(FP), AX
+	IMUL3Q $0x08, AX, AX
+	ADDQ   AX, d+24(FP)
+	DECQ   count+80(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func gemm8x3NarrowF64AVX512(a *byte, b *byte, c *byte, d *byte, ai int, al int, bl int, ci int, di int, k int, count int, last int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, FMA3
+TEXT ·gemm8x3NarrowF64AVX512(SB), NOSPLIT, $0-96
+tile:
+	CMPQ      d+24(FP), $0x00
+	JEQ       zero
+	MOVQ      last+88(FP), AX
+	MOVQ      $0x000000ff, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      d+24(FP), AX
+	MOVQ      di+64(FP), CX
+	VMOVUPD   (AX), Z0
+	VMOVUPD   64(AX), Z1
+	VMOVUPD.Z 128(AX), K1, Y2
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z3
+	VMOVUPD   64(AX), Z4
+	VMOVUPD.Z 128(AX), K1, Y5
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z6
+	VMOVUPD   64(AX), Z7
+	VMOVUPD.Z 128(AX), K1, Y8
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z9
+	VMOVUPD   64(AX), Z10
+	VMOVUPD.Z 128(AX), K1, Y11
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z12
+	VMOVUPD   64(AX), Z13
+	VMOVUPD.Z 128(AX), K1, Y14
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z15
+	VMOVUPD   64(AX), Z16
+	VMOVUPD.Z 128(AX), K1, Y17
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z18
+	VMOVUPD   64(AX), Z19
+	VMOVUPD.Z 128(AX), K1, Y20
+	ADDQ      CX, AX
+	VMOVUPD   (AX), Z21
+	VMOVUPD   64(AX), Z22
+	VMOVUPD.Z 128(AX), K1, Y23
+	JMP       sum
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Y2, Y2, Y2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Y5, Y5, Y5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Y8, Y8, Y8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Y11, Y11, Y11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Y14, Y14, Y14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Y17, Y17, Y17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Y20, Y20, Y20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Y23, Y23, Y23
+
+sum:
+	MOVQ b+8(FP), AX
+	MOVQ bl+48(FP), CX
+	MOVQ al+40(FP), DX
+	MOVQ k+72(FP), BX
+	MOVQ a+0(FP), SI
+	MOVQ ai+32(FP), DI
+	LEAQ (DI)(DI*2), R8
+	LEAQ (DI)(DI*4), R9
+	LEAQ (SI)(R8*2), R10
+	SUBQ $0x02, BX
+	JLT  rest
+
+steps:
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Z25
+	VMOVUPD      128(AX), Y26
+	VBROADCASTSD (SI), Z27
+	VFMADD231PD  Z27, Z24, Z0
+	VFMADD231PD  Z27, Z25, Z1
+	VFMADD231PD  Y27, Y26, Y2
+	VBROADCASTSD (SI)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z3
+	VFMADD231PD  Z27, Z25, Z4
+	VFMADD231PD  Y27, Y26, Y5
+	VBROADCASTSD (SI)(DI*2), Z27
+	VFMADD231PD  Z27, Z24, Z6
+	VFMADD231PD  Z27, Z25, Z7
+	VFMADD231PD  Y27, Y26, Y8
+	VBROADCASTSD (SI)(R8*1), Z27
+	VFMADD231PD  Z27, Z24, Z9
+	VFMADD231PD  Z27, Z25, Z10
+	VFMADD231PD  Y27, Y26, Y11
+	VBROADCASTSD (SI)(DI*4), Z27
+	VFMADD231PD  Z27, Z24, Z12
+	VFMADD231PD  Z27, Z25, Z13
+	VFMADD231PD  Y27, Y26, Y14
+	VBROADCASTSD (SI)(R9*1), Z27
+	VFMADD231PD  Z27, Z24, Z15
+	VFMADD231PD  Z27, Z25, Z16
+	VFMADD231PD  Y27, Y26, Y17
+	VBROADCASTSD (R10), Z27
+	VFMADD231PD  Z27, Z24, Z18
+	VFMADD231PD  Z27, Z25, Z19
+	VFMADD231PD  Y27, Y26, Y20
+	VBROADCASTSD (R10)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z21
+	VFMADD231PD  Z27, Z25, Z22
+	VFMADD231PD  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Z25
+	VMOVUPD      128(AX), Y26
+	VBROADCASTSD (SI), Z27
+	VFMADD231PD  Z27, Z24, Z0
+	VFMADD231PD  Z27, Z25, Z1
+	VFMADD231PD  Y27, Y26, Y2
+	VBROADCASTSD (SI)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z3
+	VFMADD231PD  Z27, Z25, Z4
+	VFMADD231PD  Y27, Y26, Y5
+	VBROADCASTSD (SI)(DI*2), Z27
+	VFMADD231PD  Z27, Z24, Z6
+	VFMADD231PD  Z27, Z25, Z7
+	VFMADD231PD  Y27, Y26, Y8
+	VBROADCASTSD (SI)(R8*1), Z27
+	VFMADD231PD  Z27, Z24, Z9
+	VFMADD231PD  Z27, Z25, Z10
+	VFMADD231PD  Y27, Y26, Y11
+	VBROADCASTSD (SI)(DI*4), Z27
+	VFMADD231PD  Z27, Z24, Z12
+	VFMADD231PD  Z27, Z25, Z13
+	VFMADD231PD  Y27, Y26, Y14
+	VBROADCASTSD (SI)(R9*1), Z27
+	VFMADD231PD  Z27, Z24, Z15
+	VFMADD231PD  Z27, Z25, Z16
+	VFMADD231PD  Y27, Y26, Y17
+	VBROADCASTSD (R10), Z27
+	VFMADD231PD  Z27, Z24, Z18
+	VFMADD231PD  Z27, Z25, Z19
+	VFMADD231PD  Y27, Y26, Y20
+	VBROADCASTSD (R10)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z21
+	VFMADD231PD  Z27, Z25, Z22
+	VFMADD231PD  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	SUBQ         $0x02, BX
+	JGE          steps
+
+rest:
+	ADDQ $0x02, BX
+	JEQ  stores
+
+step:
+	VMOVUPD      (AX), Z24
+	VMOVUPD      64(AX), Z25
+	VMOVUPD      128(AX), Y26
+	VBROADCASTSD (SI), Z27
+	VFMADD231PD  Z27, Z24, Z0
+	VFMADD231PD  Z27, Z25, Z1
+	VFMADD231PD  Y27, Y26, Y2
+	VBROADCASTSD (SI)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z3
+	VFMADD231PD  Z27, Z25, Z4
+	VFMADD231PD  Y27, Y26, Y5
+	VBROADCASTSD (SI)(DI*2), Z27
+	VFMADD231PD  Z27, Z24, Z6
+	VFMADD231PD  Z27, Z25, Z7
+	VFMADD231PD  Y27, Y26, Y8
+	VBROADCASTSD (SI)(R8*1), Z27
+	VFMADD231PD  Z27, Z24, Z9
+	VFMADD231PD  Z27, Z25, Z10
+	VFMADD231PD  Y27, Y26, Y11
+	VBROADCASTSD (SI)(DI*4), Z27
+	VFMADD231PD  Z27, Z24, Z12
+	VFMADD231PD  Z27, Z25, Z13
+	VFMADD231PD  Y27, Y26, Y14
+	VBROADCASTSD (SI)(R9*1), Z27
+	VFMADD231PD  Z27, Z24, Z15
+	VFMADD231PD  Z27, Z25, Z16
+	VFMADD231PD  Y27, Y26, Y17
+	VBROADCASTSD (R10), Z27
+	VFMADD231PD  Z27, Z24, Z18
+	VFMADD231PD  Z27, Z25, Z19
+	VFMADD231PD  Y27, Y26, Y20
+	VBROADCASTSD (R10)(DI*1), Z27
+	VFMADD231PD  Z27, Z24, Z21
+	VFMADD231PD  Z27, Z25, Z22
+	VFMADD231PD  Y27, Y26, Y23
+	ADDQ         DX, SI
+	ADDQ         DX, R10
+	ADDQ         CX, AX
+	DECQ         BX
+	JNE          step
+
+stores:
+	CMPQ    last+88(FP), $0x04
+	JNE     masked
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Z19, 64(AX)
+	VMOVUPD Y20, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z21, (AX)
+	VMOVUPD Z22, 64(AX)
+	VMOVUPD Y23, 128(AX)
+	JMP     stored
+
+masked:
+	MOVQ    last+88(FP), AX
+	MOVQ    $0x000000ff, CX
+	BZHIQ   AX, CX, CX
+	KMOVW   CX, K1
+	MOVQ    c+16(FP), AX
+	MOVQ    ci+56(FP), CX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Y2, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD Y5, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z6, (AX)
+	VMOVUPD Z7, 64(AX)
+	VMOVUPD Y8, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z9, (AX)
+	VMOVUPD Z10, 64(AX)
+	VMOVUPD Y11, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z12, (AX)
+	VMOVUPD Z13, 64(AX)
+	VMOVUPD Y14, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z15, (AX)
+	VMOVUPD Z16, 64(AX)
+	VMOVUPD Y17, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z18, (AX)
+	VMOVUPD Z19, 64(AX)
+	VMOVUPD Y20, K1, 128(AX)
+	ADDQ    CX, AX
+	VMOVUPD Z21, (AX)
+	VMOVUPD Z22, 64(AX)
+	VMOVUPD Y23, K1, 128(AX)
 
 stored:
 	MOVQ   ai+32(FP), AX

@@ -26,6 +26,8 @@ const (
 type gemmSet struct {
 	lanes int // of a vector
 	tiles [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int)
+	// narrow are tiles whose last vector is half as wide; they may be missing.
+	narrow [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int)
 	// pack copies panels; packTransposed transposes up to packRows rows.
 	pack           [3]func(dst, src *byte, stride, ld, k, last int)
 	packTransposed func(dst, src *byte, stride, ld, k, rows int)
@@ -213,7 +215,12 @@ func (p *product) multiply(w *workspace, i0, rows, l0, kc, j0, nc int) {
 		} else {
 			b, stride = p.packed(w, j, kc), v*p.lanes*p.size
 		}
-		tiles := (rows + len(p.tiles[v-1]) - 1) / len(p.tiles[v-1])
+		last := cols - (v-1)*p.lanes
+		functions := p.tiles[v-1]
+		if narrow := p.narrow[v-1]; len(narrow) > 0 && last <= p.lanes/2 {
+			functions = narrow
+		}
+		tiles := (rows + len(functions) - 1) / len(functions)
 		height, tall := rows/tiles, rows%tiles
 		for i, count := 0, tall; i < rows; {
 			h := height
@@ -227,7 +234,7 @@ func (p *product) multiply(w *workspace, i0, rows, l0, kc, j0, nc int) {
 			if d != nil {
 				di0 = offset(d, (i0+i)*di+(j0+j)*p.size)
 			}
-			p.tiles[v-1][h-1](offset(a, i*p.ai), b, ci, di0, p.ai, al, stride, p.ci, di, kc, count, cols-(v-1)*p.lanes)
+			functions[h-1](offset(a, i*p.ai), b, ci, di0, p.ai, al, stride, p.ci, di, kc, count, last)
 			i += count * h
 		}
 		j += cols

@@ -131,6 +131,11 @@ var gemmF32AVX512 = gemmSet{
 		{gemm1x2F32AVX512, gemm2x2F32AVX512, gemm3x2F32AVX512, gemm4x2F32AVX512, gemm5x2F32AVX512, gemm6x2F32AVX512, gemm7x2F32AVX512, gemm8x2F32AVX512, gemm9x2F32AVX512, gemm10x2F32AVX512, gemm11x2F32AVX512, gemm12x2F32AVX512},
 		{gemm1x3F32AVX512, gemm2x3F32AVX512, gemm3x3F32AVX512, gemm4x3F32AVX512, gemm5x3F32AVX512, gemm6x3F32AVX512, gemm7x3F32AVX512, gemm8x3F32AVX512},
 	},
+	narrow: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
+		{gemm1x1NarrowF32AVX512, gemm2x1NarrowF32AVX512, gemm3x1NarrowF32AVX512, gemm4x1NarrowF32AVX512, gemm5x1NarrowF32AVX512, gemm6x1NarrowF32AVX512, gemm7x1NarrowF32AVX512, gemm8x1NarrowF32AVX512, gemm9x1NarrowF32AVX512, gemm10x1NarrowF32AVX512, gemm11x1NarrowF32AVX512, gemm12x1NarrowF32AVX512},
+		{gemm1x2NarrowF32AVX512, gemm2x2NarrowF32AVX512, gemm3x2NarrowF32AVX512, gemm4x2NarrowF32AVX512, gemm5x2NarrowF32AVX512, gemm6x2NarrowF32AVX512, gemm7x2NarrowF32AVX512, gemm8x2NarrowF32AVX512, gemm9x2NarrowF32AVX512, gemm10x2NarrowF32AVX512, gemm11x2NarrowF32AVX512, gemm12x2NarrowF32AVX512},
+		{gemm1x3NarrowF32AVX512, gemm2x3NarrowF32AVX512, gemm3x3NarrowF32AVX512, gemm4x3NarrowF32AVX512, gemm5x3NarrowF32AVX512, gemm6x3NarrowF32AVX512, gemm7x3NarrowF32AVX512, gemm8x3NarrowF32AVX512},
+	},
 	pack:           [3]func(dst, src *byte, stride, ld, k, last int){pack1F32AVX512, pack2F32AVX512, pack3F32AVX512},
 	packsA:         false,
 	packTransposed: packTransposedF32AVX2, packRows: 8,
@@ -190,6 +195,11 @@ var gemmF64AVX512 = gemmSet{
 		{gemm1x1F64AVX512, gemm2x1F64AVX512, gemm3x1F64AVX512, gemm4x1F64AVX512, gemm5x1F64AVX512, gemm6x1F64AVX512, gemm7x1F64AVX512, gemm8x1F64AVX512, gemm9x1F64AVX512, gemm10x1F64AVX512, gemm11x1F64AVX512, gemm12x1F64AVX512},
 		{gemm1x2F64AVX512, gemm2x2F64AVX512, gemm3x2F64AVX512, gemm4x2F64AVX512, gemm5x2F64AVX512, gemm6x2F64AVX512, gemm7x2F64AVX512, gemm8x2F64AVX512, gemm9x2F64AVX512, gemm10x2F64AVX512, gemm11x2F64AVX512, gemm12x2F64AVX512},
 		{gemm1x3F64AVX512, gemm2x3F64AVX512, gemm3x3F64AVX512, gemm4x3F64AVX512, gemm5x3F64AVX512, gemm6x3F64AVX512, gemm7x3F64AVX512, gemm8x3F64AVX512},
+	},
+	narrow: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){
+		{gemm1x1NarrowF64AVX512, gemm2x1NarrowF64AVX512, gemm3x1NarrowF64AVX512, gemm4x1NarrowF64AVX512, gemm5x1NarrowF64AVX512, gemm6x1NarrowF64AVX512, gemm7x1NarrowF64AVX512, gemm8x1NarrowF64AVX512, gemm9x1NarrowF64AVX512, gemm10x1NarrowF64AVX512, gemm11x1NarrowF64AVX512, gemm12x1NarrowF64AVX512},
+		{gemm1x2NarrowF64AVX512, gemm2x2NarrowF64AVX512, gemm3x2NarrowF64AVX512, gemm4x2NarrowF64AVX512, gemm5x2NarrowF64AVX512, gemm6x2NarrowF64AVX512, gemm7x2NarrowF64AVX512, gemm8x2NarrowF64AVX512, gemm9x2NarrowF64AVX512, gemm10x2NarrowF64AVX512, gemm11x2NarrowF64AVX512, gemm12x2NarrowF64AVX512},
+		{gemm1x3NarrowF64AVX512, gemm2x3NarrowF64AVX512, gemm3x3NarrowF64AVX512, gemm4x3NarrowF64AVX512, gemm5x3NarrowF64AVX512, gemm6x3NarrowF64AVX512, gemm7x3NarrowF64AVX512, gemm8x3NarrowF64AVX512},
 	},
 	pack:           [3]func(dst, src *byte, stride, ld, k, last int){pack1F64AVX512, pack2F64AVX512, pack3F64AVX512},
 	packsA:         false,

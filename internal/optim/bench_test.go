@@ -13,16 +13,19 @@ import (
 )
 
 // The benchmarks are training steps: forward, backward, Adam. The same steps
-// in PyTorch are in testdata/torch_bench.py. On two cores of an AMD EPYC (Zen
-// 5, AVX-512), both run in turn in short bursts beside other work, the best
-// median of a burst in microseconds was, with one worker or thread and with two,
+// in PyTorch are in testdata/torch_bench.py, which prints medians, too. On two
+// cores of an AMD EPYC (Zen 4, AVX-512) with nothing else running, a step took,
+// in microseconds and with one worker or thread and with two,
 //
-//	MLP    189 and 107    PyTorch 2.15    769 and 588
-//	MAF    250 and   -    PyTorch 2.15   2127 and 2063
+//	MLP     383 and  214    PyTorch 2.15    1181 and  1039
+//	MAF     422 and  241    PyTorch 2.15    3897 and  3683
 //
-// and the fastest single steps were 182 and 98 (PyTorch 739 and 538) for the
-// MLP, 243 and 128 (2052 and 1919) for the MAF. A step of the U-Net on one
-// core took 115 ms, in PyTorch 134 ms.
+// and in milliseconds on one core
+//
+//	UNet    134             PyTorch 2.15     315
+//
+// Two workers exchange gradients and weights in each step. Where the two cores
+// do not share a cache it costs up to a third of a step of this size.
 
 func benchmarkStep(b *testing.B, p *nn.Params[float32], loss Loss[float32], rows int, s Settings) {
 	if err := p.Err(); err != nil {

@@ -41,20 +41,26 @@ func (v *vec) tileRows(vectors int) int {
 func (v *vec) gemmTiles() {
 	for vectors := 1; vectors <= tileVectors; vectors++ {
 		for rows := 1; rows <= v.tileRows(vectors); rows++ {
-			v.gemmTile(rows, vectors)
+			v.gemmTile(rows, vectors, false)
+			if v.avx512() {
+				v.gemmTile(rows, vectors, true)
+			}
 		}
 	}
 }
 
-func (v *vec) gemmTile(rows, vectors int) {
-	v.function(fmt.Sprintf("gemm%dx%d", rows, vectors),
+// gemmTile writes the function for one size. If narrow is set, the last vector
+// is half as wide, for the last columns of a matrix: some processors do two
+// products of 256 bits in the time of one of 512.
+func (v *vec) gemmTile(rows, vectors int, narrow bool) {
+	v.function(tileName(rows, vectors, narrow),
 		"a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int",
 		fmt.Sprintf("computes count tiles of %d rows and %d vectors.", rows, vectors))
-	t := tile{vec: v}
+	t := tile{vec: v, narrow: narrow}
 	for i := range rows {
 		t.acc = append(t.acc, nil)
-		for range vectors {
-			t.acc[i] = append(t.acc[i], v.reg())
+		for j := range vectors {
+			t.acc[i] = append(t.acc[i], t.register(j == vectors-1))
 		}
 	}
 	v.Label("tile")
@@ -71,10 +77,27 @@ func (v *vec) gemmTile(rows, vectors int) {
 	v.end()
 }
 
+func tileName(rows, vectors int, narrow bool) string {
+	name := fmt.Sprintf("gemm%dx%d", rows, vectors)
+	if narrow {
+		name += "Narrow"
+	}
+	return name
+}
+
 // tile is the state of a gemmTile: its sums.
 type tile struct {
 	*vec
-	acc [][]value
+	acc    [][]value
+	narrow bool
+}
+
+// register returns a new register, for the last vector of a row or another.
+func (t *tile) register(last bool) value {
+	if last && t.narrow {
+		return t.YMM()
+	}
+	return t.reg()
 }
 
 // each calls f with the vectors of a matrix of the shape of the tile.
@@ -148,7 +171,8 @@ func (t *tile) sum() {
 	step := func() {
 		bv := make([]value, vectors)
 		for j := range bv {
-			bv[j] = t.load(mem{Base: b, Disp: j * t.bytes()})
+			bv[j] = t.register(j == vectors-1)
+			t.op("VMOVU", mem{Base: b, Disp: j * t.bytes()}, bv[j])
 		}
 		for i, sums := range t.acc {
 			m := row(i)
@@ -159,7 +183,11 @@ func (t *tile) sum() {
 			}
 			a := t.broadcast(m)
 			for j, s := range sums {
-				t.op("VFMADD231", a, bv[j], s)
+				if t.narrow && j == vectors-1 {
+					t.op("VFMADD231", a.AsY(), bv[j], s)
+				} else {
+					t.op("VFMADD231", a, bv[j], s)
+				}
 			}
 		}
 		for _, p := range bases {
@@ -188,7 +216,11 @@ func (t *tile) sum() {
 // store writes the sums to C. Stores under a mask are slow on some
 // processors, so whole vectors are stored without.
 func (t *tile) store() {
-	t.CMPQ(t.address("last"), operand.U8(t.lanes()))
+	whole := t.lanes()
+	if t.narrow {
+		whole /= 2
+	}
+	t.CMPQ(t.address("last"), operand.U8(whole))
 	t.JNE(operand.LabelRef("masked"))
 	t.each("c", "ci", func(s value, m mem, _ bool) { t.vec.store(s, m) })
 	t.JMP(operand.LabelRef("stored"))

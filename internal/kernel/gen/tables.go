@@ -17,19 +17,12 @@ func writeTables(path string) {
 	for _, v := range sets(nil) {
 		f := v.suffix()
 		fmt.Fprintf(&b, "\nvar gemm%s = gemmSet{\nlanes: %d,\n", f, v.lanes())
-		fmt.Fprintf(&b, "tiles: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){\n")
-		for vectors := 1; vectors <= tileVectors; vectors++ {
-			fmt.Fprint(&b, "{")
-			for rows := 1; rows <= v.tileRows(vectors); rows++ {
-				if rows > 1 {
-					fmt.Fprint(&b, ", ")
-				}
-				fmt.Fprintf(&b, "gemm%dx%d%s", rows, vectors, f)
-			}
-			fmt.Fprintln(&b, "},")
+		writeTiles(&b, v, "tiles", false)
+		if v.avx512() {
+			writeTiles(&b, v, "narrow", true)
 		}
 		transposer := vec{bits: 256, size: v.size}
-		fmt.Fprintf(&b, "},\npack: [3]func(dst, src *byte, stride, ld, k, last int){pack1%s, pack2%s, pack3%s},\n", f, f, f)
+		fmt.Fprintf(&b, "pack: [3]func(dst, src *byte, stride, ld, k, last int){pack1%s, pack2%s, pack3%s},\n", f, f, f)
 		fmt.Fprintf(&b, "packsA: %t,\n", !v.avx512())
 		fmt.Fprintf(&b, "packTransposed: packTransposed%s, packRows: %d,\n}\n", transposer.suffix(), transposer.lanes())
 		fmt.Fprintf(&b, "\nvar elementwise%s = [numOps]func(dst, a, b, s *byte, n int){\n", f)
@@ -46,6 +39,19 @@ func writeTables(path string) {
 		fmt.Fprintln(&b, "},\n}")
 	}
 	writeGo(path, b.Bytes())
+}
+
+// writeTiles writes the table of the functions gemmTile.
+func writeTiles(b *bytes.Buffer, v *vec, field string, narrow bool) {
+	fmt.Fprintf(b, "%s: [3][]func(a, b, c, d *byte, ai, al, bl, ci, di, k, count, last int){\n", field)
+	for vectors := 1; vectors <= tileVectors; vectors++ {
+		var names []string
+		for rows := 1; rows <= v.tileRows(vectors); rows++ {
+			names = append(names, tileName(rows, vectors, narrow)+v.suffix())
+		}
+		fmt.Fprintf(b, "{%s},\n", strings.Join(names, ", "))
+	}
+	fmt.Fprintln(b, "},")
 }
 
 // writeGo writes a file of Go.
