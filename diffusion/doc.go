@@ -98,6 +98,10 @@
 //	PiGDM                4.78 ± 2.02 (2.75)   3.22 ± 1.79 (1.31)   3.73 ± 1.61 (1.85)
 //	DDRM, published      5.55 ± 1.09 (5.09)   7.84 ± 0.83 (7.80)   6.86 ± 1.28 (5.89)
 //
+// In 800 dimensions with one datum the means over 8 problems are 0.11 for exact
+// draws, 0.10 ± 0.01 for the exact score, 0.16 ± 0.05 for TDS with MMPS and 0.64
+// ± 0.39 for MCGDiff.
+//
 // So TDS with the twist of MMPS is the sampler to take if the posterior may
 // have several modes and the data are few. What it costs are 1 + d_y passes
 // for each of 1000 particles and 100 steps, for the larger one of 2000 and
