@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -63,7 +62,7 @@ func populations(future *forecast) ([][]*plot.Plot, error) {
 		p.X.Min, p.X.Max = firstYear-0.5, lastYear+0.5
 		p.Y.Min = 0
 		p.X.Tick.Marker = plot.ConstantTicks(yearTicks())
-		p.Y.Tick.Marker = few{5}
+		p.Y.Tick.Marker = show.Few(5)
 		for _, b := range []struct {
 			lo, hi int
 			share  float64
@@ -136,7 +135,7 @@ func cycle(future *forecast) ([][]*plot.Plot, error) {
 	p.Title.Text = "The cycle: draws of the posterior, and the pelts"
 	p.X.Label.Text, p.Y.Label.Text = "hares, thousands", "lynx, thousands"
 	p.X.Min, p.Y.Min = 0, 0
-	p.X.Tick.Marker, p.Y.Tick.Marker = few{5}, few{5}
+	p.X.Tick.Marker, p.Y.Tick.Marker = show.Few(5), show.Few(5)
 	for _, orbit := range future.orbits {
 		line, err := plotter.NewLine(points(mat.Col(nil, 0, orbit), mat.Col(nil, 1, orbit)))
 		if err != nil {
@@ -178,8 +177,8 @@ func traces(r *sampler.Result) ([][]*plot.Plot, error) {
 	for j, name := range names {
 		p := plot.New()
 		p.Title.Text = name
-		p.X.Tick.Marker = few{5}
-		p.Y.Tick.Marker = few{5}
+		p.X.Tick.Marker = show.Few(5)
+		p.Y.Tick.Marker = show.Few(5)
 		if j >= len(names)-2 {
 			p.X.Label.Text = "draw"
 		}
@@ -201,108 +200,15 @@ func traces(r *sampler.Result) ([][]*plot.Plot, error) {
 	return rows, nil
 }
 
-// few wants about n labelled ticks.
-type few struct{ n int }
-
-func (f few) Ticks(lo, hi float64) []plot.Tick {
-	unit := math.Pow(10, math.Floor(math.Log10((hi-lo)/float64(f.n))))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if (hi-lo)/(unit*m) <= float64(f.n) {
-			unit *= m
-			break
-		}
-	}
-	var ticks []plot.Tick
-	for v := math.Ceil(lo/unit) * unit; v <= hi; v += unit {
-		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.4g", math.Round(v/unit)*unit)})
-	}
-	return ticks
-}
-
-// corner shows each parameter by itself on the diagonal, and each pair below.
+// corner shows each parameter by itself on the diagonal, and each pair below,
+// in ranges that leave out a few draws in a thousand.
 func corner(r *sampler.Result) ([][]*plot.Plot, error) {
 	x := r.Draws()
-	n, d := x.Dims()
-	// All panels of a parameter have the same range, which leaves out a few
-	// draws in a thousand.
+	_, d := x.Dims()
 	lo, hi := make([]float64, d), make([]float64, d)
 	for j := range d {
 		sorted := slices.Sorted(slices.Values(mat.Col(nil, j, x)))
 		lo[j], hi[j] = at(sorted, 0.002), at(sorted, 0.998)
 	}
-	rows := make([][]*plot.Plot, d)
-	for i := range d {
-		rows[i] = make([]*plot.Plot, d)
-		for j := range i + 1 {
-			p := plot.New()
-			p.X.Tick.Marker, p.Y.Tick.Marker = few{3}, few{3}
-			p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = vg.Points(7), vg.Points(7)
-			a := mat.Col(nil, j, x)
-			if i == j {
-				var in plotter.Values
-				for _, v := range a {
-					if lo[j] <= v && v <= hi[j] {
-						in = append(in, v)
-					}
-				}
-				h, err := plotter.NewHist(in, 24)
-				if err != nil {
-					return nil, err
-				}
-				h.FillColor, h.LineStyle.Width = light(show.Blue, 0.7), 0
-				p.Add(h)
-				p.HideY()
-				p.Title.Text = names[i]
-				p.Title.TextStyle.Font.Size = vg.Points(9)
-			} else {
-				b := mat.Col(nil, i, x)
-				every := max(1, n/800)
-				var some plotter.XYs
-				for k := 0; k < n; k += every {
-					if lo[j] <= a[k] && a[k] <= hi[j] && lo[i] <= b[k] && b[k] <= hi[i] {
-						some = append(some, plotter.XY{X: a[k], Y: b[k]})
-					}
-				}
-				dots, err := plotter.NewScatter(some)
-				if err != nil {
-					return nil, err
-				}
-				dots.GlyphStyle = vgdraw.GlyphStyle{Color: light(show.Blue, 0.5), Radius: vg.Points(0.7), Shape: vgdraw.CircleGlyph{}}
-				p.Add(dots)
-				if rho := stat.Correlation(a, b, nil); math.Abs(rho) > 0.3 {
-					p.Title.Text = fmt.Sprintf("ρ = %.2f", rho)
-					p.Title.TextStyle.Font.Size = vg.Points(7)
-				}
-			}
-			p.X.Min, p.X.Max = lo[j], hi[j]
-			if i != j {
-				p.Y.Min, p.Y.Max = lo[i], hi[i]
-			}
-			if i < d-1 {
-				p.X.Tick.Marker = unlabelled{p.X.Tick.Marker}
-			} else {
-				p.X.Label.Text = names[j]
-				p.X.Label.TextStyle.Font.Size = vg.Points(8)
-			}
-			if j > 0 {
-				p.Y.Tick.Marker = unlabelled{p.Y.Tick.Marker}
-			} else if i > 0 {
-				p.Y.Label.Text = names[i]
-				p.Y.Label.TextStyle.Font.Size = vg.Points(8)
-			}
-			rows[i][j] = p
-		}
-	}
-	return rows, nil
-}
-
-// unlabelled has the ticks of another without their labels.
-type unlabelled struct{ plot.Ticker }
-
-func (u unlabelled) Ticks(lo, hi float64) []plot.Tick {
-	ticks := u.Ticker.Ticks(lo, hi)
-	for i := range ticks {
-		ticks[i].Label = ""
-	}
-	return ticks
+	return show.Corner(names, lo, hi, nil, show.Sample{Draws: x, Colour: show.Blue}), nil
 }

@@ -74,7 +74,7 @@ func Corner(names []string, lo, hi, truth []float64, samples ...Sample) [][]*plo
 			rows[i][j] = p
 		}
 	}
-	if d > 1 {
+	if d > 1 && len(samples) > 1 {
 		rows[0][d-1] = Legend(samples...)
 	}
 	return rows
