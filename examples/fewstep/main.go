@@ -2,6 +2,10 @@
 // needs to draw a handwritten digit.
 //
 //	go run ./examples/fewstep
+//	go run ./examples/fewstep -jump jump.safetensors   # and a consistency model
+//
+// The consistency model is one that command train of examples/digits has
+// distilled; the repository does not have one.
 //
 // It draws from one learned score of 28×28 digits with several solvers and
 // numbers of steps, and compares the draws with digits that it has not seen: by the sliced
@@ -12,8 +16,10 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -24,6 +30,8 @@ import (
 	"github.com/go-inverse/inverse/examples/internal/digits"
 	"github.com/go-inverse/inverse/examples/internal/show"
 )
+
+var jump = flag.String("jump", "", "also judge the consistency model in this `file`")
 
 func main() { show.Main(run) }
 
@@ -98,12 +106,16 @@ func methods(held *mat.Dense, evaluations []int) ([]method, error) {
 		return nil, err
 	}
 	start := moments(held)
+	more, err := consistency()
+	if err != nil {
+		return nil, err
+	}
 	reverse := func(solver diffusion.Solver) func(int, rand.Source) inverse.Sampler {
 		return func(steps int, src rand.Source) inverse.Sampler {
 			return &diffusion.Reverse{Score: score, Solver: solver, Steps: steps, Src: src}
 		}
 	}
-	return []method{
+	return append([]method{
 		{"DPM-Solver++, matched start", evaluations, func(steps int, src rand.Source) inverse.Sampler {
 			return &diffusion.Reverse{
 				Score: score, Solver: diffusion.DPMSolver{}, Steps: steps, Src: src,
@@ -114,7 +126,27 @@ func methods(held *mat.Dense, evaluations []int) ([]method, error) {
 		{"DDIM", evaluations, reverse(diffusion.DDIM{})},
 		{"Euler, probability flow", evaluations, reverse(diffusion.ProbabilityFlow{})},
 		{"ancestral", evaluations, reverse(diffusion.DDIM{Eta: 1})},
-	}, nil
+	}, more...), nil
+}
+
+// consistency returns the methods of the file -jump.
+func consistency() ([]method, error) {
+	if *jump == "" {
+		return nil, nil
+	}
+	f, err := os.Open(*jump)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, err := diffusion.LoadConsistency(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", *jump, err)
+	}
+	return []method{{"consistency model", []int{1, 2, 3, 4}, func(steps int, src rand.Source) inverse.Sampler {
+		c.Steps, c.Src = steps, src
+		return c
+	}}}, nil
 }
 
 // moments returns the means and variances of the columns.

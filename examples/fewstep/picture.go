@@ -30,6 +30,7 @@ func draw(f *show.Flags, j *judge, floor quality, results []*result) (string, er
 	}{
 		{"DPM-Solver++", 5}, {"DPM-Solver++", 10}, {"DPM-Solver++", 50},
 		{"DDIM", 5}, {"DDIM", 10}, {"ancestral", 10},
+		{"consistency model", 1}, {"consistency model", 2}, {"consistency model", 4},
 	} {
 		for _, r := range results {
 			if r.Method == want.method && r.Evaluations == want.evaluations {
@@ -52,7 +53,7 @@ func curves(title, label string, floor float64, results []*result, value func(qu
 	p.Title.Text = title
 	p.X.Label.Text, p.Y.Label.Text = "network evaluations", label
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.ConstantTicks(ticks)
-	p.X.Min, p.X.Max = 4.5, 55
+	p.X.Min, p.X.Max = .9, 55
 	colours := []color.Color{show.Blue, show.Sky, show.Orange, show.Green, show.Gray, show.Pink}
 	last := -1
 	var xy plotter.XYs
@@ -90,10 +91,10 @@ func curves(title, label string, floor float64, results []*result, value func(qu
 		top = max(top, value(r.quality))
 	}
 	p.Y.Max = top + .6*(top-floor) // room for the legend
-	return p, show.Line(p, "real digits", plotter.XYs{{X: 4.5, Y: floor}, {X: 55, Y: floor}}, color.Black)
+	return p, show.Line(p, "real digits", plotter.XYs{{X: .9, Y: floor}, {X: 55, Y: floor}}, color.Black)
 }
 
-var ticks = []plot.Tick{{Value: 5, Label: "5"}, {Value: 10, Label: "10"}, {Value: 20, Label: "20"}, {Value: 50, Label: "50"}}
+var ticks = []plot.Tick{{Value: 1, Label: "1"}, {Value: 2, Label: "2"}, {Value: 5, Label: "5"}, {Value: 10, Label: "10"}, {Value: 20, Label: "20"}, {Value: 50, Label: "50"}}
 
 // montage shows the first rows of x as images.
 func montage(title string, x *mat.Dense) *plot.Plot {
