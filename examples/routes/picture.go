@@ -73,7 +73,7 @@ func scatter(title string, draws *mat.Dense, density interface{ LogProb(x []floa
 		if err != nil {
 			return nil, err
 		}
-		s.Color, s.Radius, s.Shape = color.RGBA{0, 114, 178, 110}, vg.Points(1.1), vgdraw.CircleGlyph{}
+		s.Color, s.Radius, s.Shape = color.NRGBA{0, 114, 178, 110}, vg.Points(1.1), vgdraw.CircleGlyph{}
 		p.Add(s)
 	}
 	g := grid{density}
