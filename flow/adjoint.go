@@ -30,7 +30,7 @@ type adjoint[T kernel.Float] struct {
 }
 
 // reset makes all sums zero.
-func (b *adjoint[T]) reset(f *factors[T], rows int, trace bool) {
+func (b *adjoint[T]) reset(f *factors[T], rows int) {
 	d, m := f.d, f.m
 	b.rows, b.tau = rows, 0
 	zero := func(a *[]T, n int) {
@@ -47,9 +47,6 @@ func (b *adjoint[T]) reset(f *factors[T], rows int, trace bool) {
 	}
 	for _, a := range []*[]T{&b.v1, &b.v2, &b.v3, &b.v4} {
 		*a = resize(*a, rows*m)
-	}
-	if !trace {
-		return
 	}
 	zero(&b.px, d*m*m)
 	zero(&b.rho, rows*m)
@@ -78,8 +75,7 @@ func (b *adjoint[T]) traces(f *factors[T], dst []T) {
 }
 
 // add adds what follows from the cotangents gamma (rows×(d+1)) and tau at e,
-// and sets sbar (rows×(d+1)) to the cotangent of e.s. It destroys e.p. A tau
-// of 0 does not need the hessian.
+// and sets sbar (rows×(d+1)) to the cotangent of e.s. It destroys e.p.
 func (b *adjoint[T]) add(f *factors[T], e *evaluation[T], sbar, gamma []T, tau T) {
 	d, m, rows := f.d, f.m, b.rows
 	size := rows * m
@@ -94,23 +90,19 @@ func (b *adjoint[T]) add(f *factors[T], e *evaluation[T], sbar, gamma []T, tau T
 	kernel.Gemm(false, false, rows, m, d+1, 1, gamma, d+1, f.xtT, m, 0, a, m)
 	tobar, zbar, qbar := a, b.v3, b.v4
 	kernel.Mul(zbar, e.to, a)
-	if tau != 0 {
-		// tr = (z₁ ∘ (1 - tanh² o)) κ + (ρ ∘ (1 - tanh² q)) w
-		kernel.MulDerivative(kernel.Tanh, v, b.kappas, e.to)
-		kernel.Axpy(zbar, tau, v)
-		kernel.Mul(v, e.to, b.kappas)
-		kernel.Axpy(a, -2*tau, v)
-	}
+	// tr = (z₁ ∘ (1 - tanh² o)) κ + (ρ ∘ (1 - tanh² q)) w
+	kernel.MulDerivative(kernel.Tanh, v, b.kappas, e.to)
+	kernel.Axpy(zbar, tau, v)
+	kernel.Mul(v, e.to, b.kappas)
+	kernel.Axpy(a, -2*tau, v)
 	kernel.Mul(tobar, a, e.z1)
-	if tau != 0 {
-		kernel.MulDerivative(kernel.Tanh, v, b.ws, e.tq)
-		kernel.Scale(v, 2*tau, v)
-		for k := range d {
-			p := e.p[k*size : (k+1)*size]
-			kernel.Mul(p, p, v)
-			kernel.Gemm(false, false, rows, m, m, 1, p, m, f.px[k*m*m:], m, 1, tobar, m)
-			kernel.Gemm(true, false, m, m, rows, 1, p, m, e.to, m, 1, b.px[k*m*m:], m)
-		}
+	kernel.MulDerivative(kernel.Tanh, v, b.ws, e.tq)
+	kernel.Scale(v, 2*tau, v)
+	for k := range d {
+		p := e.p[k*size : (k+1)*size]
+		kernel.Mul(p, p, v)
+		kernel.Gemm(false, false, rows, m, m, 1, p, m, f.px[k*m*m:], m, 1, tobar, m)
+		kernel.Gemm(true, false, m, m, rows, 1, p, m, e.to, m, 1, b.px[k*m*m:], m)
 	}
 
 	// z₁ = w + tanh q diag(w) K₁
@@ -118,11 +110,9 @@ func (b *adjoint[T]) add(f *factors[T], e *evaluation[T], sbar, gamma []T, tau T
 	kernel.Gemm(true, false, m, m, rows, 1, e.tq, m, zbar, m, 1, b.w1, m)
 	kernel.Gemm(false, false, rows, m, m, 1, zbar, m, f.w1T, m, 0, qbar, m)
 	kernel.MulDerivative(kernel.Tanh, qbar, qbar, e.tq)
-	if tau != 0 {
-		kernel.Mul(v, e.tq, e.rho)
-		kernel.Mul(v, v, b.ws)
-		kernel.Axpy(qbar, -2*tau, v)
-	}
+	kernel.Mul(v, e.tq, e.rho)
+	kernel.Mul(v, v, b.ws)
+	kernel.Axpy(qbar, -2*tau, v)
 
 	// q = u₀K₁' + b₁
 	kernel.Add(b.tq, b.tq, qbar)
@@ -176,22 +166,20 @@ func (b *adjoint[T]) finish(f *factors[T], t *autodiff.Tape[T], vars *potentialV
 	for j := range m {
 		kernel.Axpy(k0[j*n:j*n+d+1], scale, b.xt[j*(d+1):(j+1)*(d+1)])
 	}
-	if b.tau != 0 {
-		kernel.Axpy(w, scale, sum(b.rho))
-		sum(b.kappa)
-		acc, part := b.v2[:m], b.v3[:m]
-		for k := range d {
-			x := f.xtT[k*m : (k+1)*m]
-			clear(acc)
-			for j := range m {
-				px := b.px[(k*m+j)*m:][:m]
-				kernel.Mul(part, px, x)
-				kernel.Axpy(k1[j*m:(j+1)*m], scale, part)
-				kernel.AddMul(acc, px, f.k1[j*m:(j+1)*m])
-			}
-			for j, v := range x {
-				k0[j*n+k] += scale * (acc[j] + 2*col[j]*v)
-			}
+	kernel.Axpy(w, scale, sum(b.rho))
+	sum(b.kappa)
+	acc, part := b.v2[:m], b.v3[:m]
+	for k := range d {
+		x := f.xtT[k*m : (k+1)*m]
+		clear(acc)
+		for j := range m {
+			px := b.px[(k*m+j)*m:][:m]
+			kernel.Mul(part, px, x)
+			kernel.Axpy(k1[j*m:(j+1)*m], scale, part)
+			kernel.AddMul(acc, px, f.k1[j*m:(j+1)*m])
+		}
+		for j, v := range x {
+			k0[j*n+k] += scale * (acc[j] + 2*col[j]*v)
 		}
 	}
 	kernel.Axpy(t.AddTo(vars.b0), scale, sum(b.o))

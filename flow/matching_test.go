@@ -71,6 +71,7 @@ func TestMatchingCoupling(t *testing.T) {
 		y.Set(i, 0, v)
 		x.Set(i, 0, 2*v+0.5*r.NormFloat64())
 	}
+	bends := make(map[float64]float64)
 	for _, c := range []struct {
 		transport      float64
 		mean, sd, wide float64 // expected at y = 1, and tolerance
@@ -87,9 +88,14 @@ func TestMatchingCoupling(t *testing.T) {
 		z := mat.NewDense(200, 1, nil)
 		rng.FillNormal(z.RawMatrix().Data, rng.New(4, 0))
 		b := bend(t, f, z, y.Slice(0, 200, 0, 1).(*mat.Dense))
+		bends[c.transport] = b
 		t.Logf("transport %g: mean %.3f, sd %.3f, bend of paths %.4f", c.transport, m, sd, b)
 		if math.Abs(m-c.mean) > c.wide || math.Abs(sd-c.sd) > c.wide {
 			t.Errorf("transport %g: mean %.3f and standard deviation %.3f of x given y = 1, want %g and %g", c.transport, m, sd, c.mean, c.sd)
 		}
+	}
+	// The paths of the joint coupling bend about half as much.
+	if !(bends[0.01] < 0.8*bends[0]) {
+		t.Errorf("paths bend by %.4f with the joint coupling, %.4f without", bends[0.01], bends[0])
 	}
 }

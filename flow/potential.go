@@ -66,9 +66,8 @@ type factors[T kernel.Float] struct {
 	trace           T   // |A_x|²
 }
 
-// set computes the factors from the flat vector of parameters. Without trace
-// it leaves out what only the trace needs.
-func (f *factors[T]) set(p *potential, flat []T, trace bool) {
+// set computes the factors from the flat vector of parameters.
+func (f *factors[T]) set(p *potential, flat []T) {
 	f.potential = *p
 	d, m, n := p.d, p.m, p.d+1+p.p
 	f.k0, f.k1, f.w, f.a, f.b = of(flat, p.k0), of(flat, p.k1), of(flat, p.w), of(flat, p.a), of(flat, p.b)
@@ -91,9 +90,6 @@ func (f *factors[T]) set(p *potential, flat []T, trace bool) {
 	}
 	f.q = resize(f.q, n*(d+1))
 	kernel.Gemm(true, false, n, d+1, p.r, 1, f.a, n, f.a, n, 0, f.q, d+1)
-	if !trace {
-		return
-	}
 	f.px, f.pxT, f.kappa = resize(f.px, d*m*m), resize(f.pxT, d*m*m), resize(f.kappa, m)
 	clear(f.kappa)
 	for k := range d {

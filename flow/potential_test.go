@@ -74,7 +74,7 @@ func TestPotential(t *testing.T) {
 		n := c.d + 1 + c.dc
 		s := normals(rows*n, 2)
 		var f factors[float64]
-		f.set(&p, params.Values, true)
+		f.set(&p, params.Values)
 		var e evaluation[float64]
 		e.resize(&p, rows, true)
 		cond := make([]float64, rows*c.dc)

@@ -20,7 +20,7 @@ type potentialFlow[T kernel.Float] struct {
 
 func (f *potentialFlow[T]) prepare(p *nn.Params[T]) {
 	f.params = p.Values
-	f.factors.set(&f.potential, f.params, true)
+	f.factors.set(&f.potential, f.params)
 }
 
 // path integrates a block of rows. Its state is x or, if divergence, (x, l)

@@ -63,9 +63,9 @@ func (p *transport[T]) record(t *autodiff.Tape[T], x, c autodiff.Var, valid bool
 	}
 	v := &r.vars
 	y := t.Record(r, rows, 1, v.k0, v.b0, v.k1, v.b1, v.w, v.a, v.b, v.c)
-	r.f.set(&p.potential, params, true)
+	r.f.set(&p.potential, params)
 	r.offsets.set(&r.f, of(params, p.b0), r.c, rows)
-	r.adj.reset(&r.f, rows, true)
+	r.adj.reset(&r.f, rows)
 	r.x = append(r.x[:0], t.Value(x)...)
 	r.steps = p.steps
 	keep := t.Recording()

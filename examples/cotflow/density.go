@@ -17,7 +17,7 @@ type density interface {
 // moons are two half circles, with noise.
 type moons struct{}
 
-const moonNoise = 0.12
+const moonNoise = 0.15
 
 func (moons) name() string      { return "two moons" }
 func (moons) conditional() bool { return false }
@@ -36,7 +36,7 @@ func (moons) logProb(x []float64, _ float64) float64 { return logCurve(moon, moo
 // spirals are two arms from the middle outwards, with noise.
 type spirals struct{}
 
-const spiralNoise = 0.1
+const spiralNoise = 0.12
 
 func (spirals) name() string      { return "two spirals" }
 func (spirals) conditional() bool { return false }

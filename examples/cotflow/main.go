@@ -87,14 +87,14 @@ func (t *transport) title() string {
 
 // train fits and judges the flow.
 func (t *transport) train(ctx context.Context, f *show.Flags, stream uint64) error {
-	rows, epochs, width := 20_000, 40, 64
+	rows, epochs, width := 20_000, 28, 64
 	if f.Quick {
-		rows, epochs, width = 1000, 4, 32
+		rows, epochs, width = 1000, 10, 32
 	}
 	r := rand.New(rand.NewPCG(f.Seed, stream))
 	x, y := sample(t.density, rows, r)
-	fit, err := flow.Fit(ctx, flow.COT{Width: width, Beta: t.beta, Alpha: 0.02}, x, y, &flow.FitOptions{
-		Batch: 256, Epochs: epochs, Rate: 0.01, Patience: 3, Drops: 6, Src: rand.NewPCG(f.Seed, 100+stream),
+	fit, err := flow.Fit(ctx, flow.COT{Width: width, Beta: t.beta, Alpha: 0.02, Steps: 6}, x, y, &flow.FitOptions{
+		Batch: 64, Epochs: epochs, Rate: 0.01, Patience: 3, Drops: 6, Src: rand.NewPCG(f.Seed, 100+stream),
 		Progress: func(p flow.Progress) {
 			f.Progress("%s: epoch %d of %d, validation %.3f", t.title(), p.Epoch, epochs, p.Valid)
 		},
