@@ -12,8 +12,8 @@
 // optimal transport, continuous flows along straight paths ([COT], OT-Flow and
 // COT-Flow), gradients of convex potentials ([PCPMap]), and continuous flows
 // trained by flow matching ([Matching]) or denoising score matching
-// ([Diffusion]). [Fit] trains most of them by maximum
-// likelihood, in the direction from x to z,
+// ([Diffusion]). [Fit] trains most of them by maximum likelihood, in the
+// direction from x to z,
 //
 //	log q(x|y) = log N(g⁻¹(x; y); 0, I) + log |det ∂g⁻¹/∂x|
 //
@@ -25,6 +25,16 @@
 // network then works in unconstrained coordinates, and no draw can leave the
 // support. FitOptions.Embedding adds a network that summarises y, of repeated
 // observations ([Set]), of images or sequences ([Conv]), or of anything ([MLP]).
+//
+// # Which architecture
+//
+// [NSF] is a good first choice, [MDN] and [MAF] train fastest. [COT] and
+// [PCPMap] need few rows: on tables of some hundred to a few thousand rows they
+// are often the best, and cost more to train. [Matching] and [Diffusion] cost
+// least for a step and most for a density; with ten thousand rows or more they
+// come closest to densities with sharp features. [Search] tries many, and
+// [NewEnsemble] mixes those that did well, which is nearly always better than
+// any one of them.
 //
 // # Files
 //
