@@ -32,21 +32,21 @@ type FitOptions struct {
 	// be defaulted to 1000.
 	Epochs int
 	// Rate is the learning rate of Adam. If it is 0, it will be defaulted to
-	// 5e-4 (MAF, NSF, Coupling, MDN), 1e-3 (Diffusion) or 5e-3 (COT, PCPMap,
-	// Matching).
+	// 5e-4 (MAF, NSF, Coupling, MDN), 1e-3 (Matching, Diffusion) or 5e-3 (COT,
+	// PCPMap).
 	Rate float64
 	// Patience is the number of validations without improvement after which
-	// the rate drops or training ends. If it is 0, it will be defaulted to 20, or 10
-	// (Diffusion).
+	// the rate drops or training ends. If it is 0, it will be defaulted to 20, or
+	// 10 for Diffusion.
 	Patience int
 	// Drops is how often the rate is halved when Patience is at an end, before
 	// training ends. If it is 0, it will be defaulted to none (MAF, NSF,
-	// Coupling, MDN), 1 (Diffusion) or 3 (COT, PCPMap, Matching); if it is
+	// Coupling, MDN), 1 (Diffusion), 2 (Matching) or 3 (COT, PCPMap); if it is
 	// negative, there are none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it
 	// will be defaulted to those of an epoch, at least 20 for COT and PCPMap and
-	// 100 for Diffusion.
+	// 100 for Matching and Diffusion.
 	ValidEvery int
 	// Clip is the norm that gradients are cut down to. If it is 0, it will be
 	// defaulted to 5, but for COT and PCPMap, whose gradients are taken as they
@@ -54,11 +54,11 @@ type FitOptions struct {
 	Clip float64
 	// EMA is the decay of an exponential average of the weights, which is
 	// validated and is the result. If it is 0, it will be defaulted to 0.999
-	// (Diffusion) or none; if it is negative, there is none.
+	// (Matching, Diffusion) or none; if it is negative, there is none.
 	EMA float64
 
 	// Weights are those of the rows in the mean that is the loss; only their
-	// ratios matter. If it is nil, they are equal.
+	// ratios matter. If it is nil, they are equal. COT cannot have any.
 	Weights []float64
 	// Proposal, if not nil, says that the rows of x have not been drawn from
 	// the distribution that the result is to have for a prior.
