@@ -36,14 +36,14 @@ func (moons) logProb(x []float64, _ float64) float64 { return logCurve(moon, moo
 // spirals are two arms from the middle outwards, with noise.
 type spirals struct{}
 
-const spiralNoise = 0.12
+const spiralNoise = 0.15
 
 func (spirals) name() string      { return "two spirals" }
 func (spirals) conditional() bool { return false }
 
 // spiral returns a point of the first arm, u of its length from the middle.
 func spiral(u float64) (x0, x1 float64) {
-	angle := 3 * math.Pi * math.Sqrt(u)
+	angle := 2 * math.Pi * math.Sqrt(u)
 	sin, cos := math.Sincos(angle)
 	radius := 2 * math.Sqrt(u)
 	return radius * cos, radius * sin

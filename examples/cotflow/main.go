@@ -87,7 +87,7 @@ func (t *transport) title() string {
 
 // train fits and judges the flow.
 func (t *transport) train(ctx context.Context, f *show.Flags, stream uint64) error {
-	rows, epochs, width := 20_000, 28, 64
+	rows, epochs, width := 20_000, 45, 64
 	if f.Quick {
 		rows, epochs, width = 1000, 10, 32
 	}
