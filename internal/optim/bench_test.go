@@ -24,8 +24,8 @@ import (
 //
 //	UNet    134             PyTorch 2.15     315
 //
-// Two workers exchange gradients and weights in each step. Where the two cores
-// do not share a cache it costs up to a third of a step of this size.
+// the two workers' in the better of several runs: in others, with the same code,
+// they took up to a third longer.
 
 func benchmarkStep(b *testing.B, p *nn.Params[float32], loss Loss[float32], rows int, s Settings) {
 	if err := p.Err(); err != nil {
