@@ -127,9 +127,9 @@ func newStabilityTest(a inverse.Operator, x []float64, recs []Reconstruction, o 
 	case len(recs) == 0:
 		return nil, errors.New("there are no reconstructions")
 	case o.Draws < 0:
-		return nil, fmt.Errorf("Draws is %d, want at least 1, or 0 for the default", o.Draws)
+		return nil, fmt.Errorf("StabilityOptions.Draws is %d, want at least 1, or 0 for the default", o.Draws)
 	case o.Detail != nil && (len(o.Detail) != n || !finite(o.Detail) || floats.Norm(o.Detail, 2) == 0):
-		return nil, fmt.Errorf("Detail has length %d, want %d finite numbers, not all zero", len(o.Detail), n)
+		return nil, fmt.Errorf("StabilityOptions.Detail has length %d, want %d finite numbers, not all zero", len(o.Detail), n)
 	}
 	s := &stabilityTest{a: a, m: m, n: n, x: x, recs: recs, o: o, seed: rng.Seed(o.Src), draws: o.Draws}
 	if s.draws == 0 {
@@ -141,7 +141,7 @@ func newStabilityTest(a inverse.Operator, x []float64, recs []Reconstruction, o 
 	}
 	for i, v := range s.report.Noise {
 		if !(v > 0) || math.IsInf(v, 1) {
-			return nil, fmt.Errorf("Noise[%d] is %g, want a positive number", i, v)
+			return nil, fmt.Errorf("StabilityOptions.Noise[%d] is %g, want a positive number", i, v)
 		}
 	}
 	for i, r := range recs {
@@ -315,15 +315,15 @@ func (s *stabilityTest) more(ctx context.Context) error {
 		}
 		m, n, err := checkedDims(a)
 		if err != nil {
-			return fmt.Errorf("More[%d]: %w", i, err)
+			return fmt.Errorf("StabilityOptions.More[%d]: %w", i, err)
 		}
 		if n != s.n {
-			return fmt.Errorf("More[%d] has %d unknowns, want %d", i, n, s.n)
+			return fmt.Errorf("StabilityOptions.More[%d] has %d unknowns, want %d", i, n, s.n)
 		}
 		s.report.Data = append(s.report.Data, m)
 		y, err := applied(a, s.x)
 		if err != nil {
-			return fmt.Errorf("More[%d]: %w", i, err)
+			return fmt.Errorf("StabilityOptions.More[%d]: %w", i, err)
 		}
 		err = s.each(func(j int, r Reconstruction) error {
 			s.report.MoreError.Set(i, j, math.NaN())

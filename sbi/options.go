@@ -67,10 +67,10 @@ func (o *Options) train(ctx context.Context, x, y *mat.Dense, fit *flow.FitOptio
 	}
 	n := max(o.Ensemble, 1)
 	if o.Ensemble < 0 || n > 1000 {
-		return nil, fmt.Errorf("Ensemble is %d, want 1 to 1000", o.Ensemble)
+		return nil, fmt.Errorf("Options.Ensemble is %d, want 1 to 1000", o.Ensemble)
 	}
 	if (n > 1 || len(candidates) > 1) && (fit.Checkpoint != nil || fit.Resume != nil) {
-		return nil, errors.New("Checkpoint and Resume are of a single network, of a Flow that is given")
+		return nil, errors.New("Options.Fit: Checkpoint and Resume are of a single network, of a Flow that is given")
 	}
 	one := func(arch flow.Architecture, k int) (*flow.Flow, error) {
 		f := *fit

@@ -126,22 +126,22 @@ func Regression(ctx context.Context, table *Table, opt *RegressionOptions) (*Poi
 func (o *RegressionOptions) check(m int) error {
 	for i, h := range o.Hidden {
 		if h < 1 || h > 1<<16 {
-			return fmt.Errorf("Hidden[%d] is %d, want a positive number", i, h)
+			return fmt.Errorf("RegressionOptions.Hidden[%d] is %d, want a positive number", i, h)
 		}
 	}
 	if !(o.Quantile >= 0 && o.Quantile < 1) {
-		return fmt.Errorf("Quantile is %g, want a number between 0 and 1", o.Quantile)
+		return fmt.Errorf("RegressionOptions.Quantile is %g, want a number between 0 and 1", o.Quantile)
 	}
 	if l := len(o.Noise); l > 1 && l != m {
-		return fmt.Errorf("Noise has length %d, want 1 or %d, the number of data", l, m)
+		return fmt.Errorf("RegressionOptions.Noise has length %d, want 1 or %d, the number of data", l, m)
 	}
 	for i, v := range o.Noise {
 		if !(v >= 0) || math.IsInf(v, 1) {
-			return fmt.Errorf("Noise[%d] is %g, want a number that is not negative", i, v)
+			return fmt.Errorf("RegressionOptions.Noise[%d] is %g, want a number that is not negative", i, v)
 		}
 	}
 	if !(o.Validation < 1) {
-		return fmt.Errorf("Validation is %g, want it below 1", o.Validation)
+		return fmt.Errorf("RegressionOptions.Validation is %g, want it below 1", o.Validation)
 	}
 	return nil
 }

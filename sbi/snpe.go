@@ -99,7 +99,7 @@ type snpe struct {
 func (s *snpe) prepare() (err error) {
 	o := &s.o
 	if o.Fit != nil && (o.Fit.Checkpoint != nil || o.Fit.Resume != nil || o.Fit.Start != nil || o.Fit.Proposal != nil || o.Fit.Weights != nil || o.Fit.ValidationRows != nil) {
-		return errors.New("Fit has a Checkpoint, Resume, Start, Proposal, Weights or ValidationRows")
+		return errors.New("Options.Fit has a Checkpoint, Resume, Start, Proposal, Weights or ValidationRows")
 	}
 	switch o.Correction {
 	case Atomic, Importance:
@@ -153,14 +153,14 @@ func (s *snpe) train(ctx context.Context, round int, before *NeuralPosterior) (*
 // the first round is the prior itself.
 func (s *snpe) weights(rows *Table) []float64 {
 	n := rows.Len()
-	w, l := make([]float64, n), make([]float64, n)
+	w := make([]float64, n)
 	logPrior, terms := make([]float64, n), make([]float64, len(s.sizes))
 	for i := range n {
 		logPrior[i] = s.pri.LogProb(rows.Theta.RawRowView(i))
 	}
 	parts := [][]float64{logPrior}
 	for _, q := range s.proposals {
-		l = make([]float64, n)
+		l := make([]float64, n)
 		q.Given(s.y).LogProbs(l, rows.Theta)
 		parts = append(parts, l)
 	}

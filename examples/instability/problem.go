@@ -144,7 +144,7 @@ func (p *problem) tikhonov(y *mat.Dense, level float64) (*mat.Dense, error) {
 	for i := range rows {
 		inv, err := forward.Tikhonov(p.op, y.RawRowView(i), &forward.FilterOptions{Noise: level * p.rms * math.Sqrt(size)})
 		if err != nil {
-			return nil, fmt.Errorf("Tikhonov, noise %g: %w", level, err)
+			return nil, fmt.Errorf("regularisation with noise %g: %w", level, err)
 		}
 		x.SetRow(i, inv.X)
 	}
