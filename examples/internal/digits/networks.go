@@ -14,6 +14,9 @@ var opticalNetwork []byte
 //go:embed mnist.safetensors
 var mnistNetwork []byte
 
+//go:embed jump.safetensors
+var jumpNetwork []byte
+
 // OpticalScore returns the learned score of 8×8 digits.
 func OpticalScore() (*diffusion.Network, error) {
 	return diffusion.Load(bytes.NewReader(opticalNetwork), Schedule)
@@ -22,6 +25,11 @@ func OpticalScore() (*diffusion.Network, error) {
 // Score returns the learned score of 28×28 digits.
 func Score() (*diffusion.Network, error) {
 	return diffusion.Load(bytes.NewReader(mnistNetwork), Schedule)
+}
+
+// Jump returns the consistency model that is distilled from Score.
+func Jump() (*diffusion.Consistency, error) {
+	return diffusion.LoadConsistency(bytes.NewReader(jumpNetwork))
 }
 
 // Time returns the time at which σ/α, the noise level, has a value.
