@@ -167,6 +167,9 @@ func TestConstrainedVJP(t *testing.T) {
 // How far the draws are from the conditional distribution, and from the
 // constraint, with each solver.
 func TestConstrainedBias(t *testing.T) {
+	if testing.Short() {
+		t.Skip("24,000 draws take minutes under the race detector")
+	}
 	ctx := context.Background()
 	q := newBalance(t)
 	const rows = 4000

@@ -185,7 +185,7 @@ func TestSBCFindsWrongSamplers(t *testing.T) {
 		{"flow", 200, l.flow(t, 0.5), l.flow(t, 0.3), "too narrow"},
 	} {
 		if testing.Short() {
-			if test.name != "exact" && test.name != "diffusion" {
+			if test.name != "exact" {
 				continue
 			}
 			test.replications = 200

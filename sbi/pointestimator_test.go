@@ -110,6 +110,9 @@ func TestRegressionLinear(t *testing.T) {
 		m, n  int
 		sigma float64
 	}{{6, 6, 0}, {9, 6, 0}, {6, 6, 0.1}, {9, 6, 0.3}, {5, 8, 0.2}} {
+		if testing.Short() && c.m != 5 {
+			continue
+		}
 		a, l := linearProblem(c.m, c.n)
 		table := pairs(a, l, c.sigma, 400, 7)
 		e, err := Regression(context.Background(), table, linearOptions(3))
@@ -215,6 +218,9 @@ func TestRegressionIsTikhonov(t *testing.T) {
 
 // Noise that is added in training does what noise in the table does.
 func TestRegressionNoise(t *testing.T) {
+	if testing.Short() {
+		t.Skip("training to convergence takes long under the race detector")
+	}
 	a, l := linearProblem(6, 6)
 	clean := pairs(a, l, 0, 400, 7)
 	o := linearOptions(5)

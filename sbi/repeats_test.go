@@ -83,6 +83,9 @@ func TestRepeats(t *testing.T) {
 // TestLearnedTargetModes: a posterior with two modes that a random walk would
 // not go between, and data that the prior excludes.
 func TestLearnedTargetModes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tempered particles take long under the race detector")
+	}
 	ctx := context.Background()
 	pri, err := prior.NewBox([]float64{-2}, []float64{2}, nil)
 	if err != nil {
