@@ -159,8 +159,8 @@ const meaning = `
   1. Two sets of real digits of the same size are not at 0: that is the floor.
 - C2ST: accuracy of a classifier that sees 16 principal components, 0.5 if it
   cannot tell draws from digits.
-- One evaluation of the consistency model gives what the solvers give from about
-  ten; more of them change little.
+- One evaluation of the consistency model gives about what DDIM and Euler's method
+  give from ten; more of them change little.
 - DPM-Solver++ needs ten evaluations for what it gets from fifty, and DDIM and
   Euler's method twenty. What is left then is the network's, not the solver's.
 - The matched start begins at a lower noise level, from a Gaussian with the mean

@@ -24,8 +24,9 @@ import (
 //
 //	UNet    134             PyTorch 2.15     315
 //
-// the two workers' in the better of several runs: in others, with the same code,
-// they took up to a third longer.
+// the two workers' with four blocks and in the better of several runs: in others,
+// with the same code, they took up to a third longer. All else has two blocks, as
+// the benchmarks have.
 
 func benchmarkStep(b *testing.B, p *nn.Params[float32], loss Loss[float32], rows int, s Settings) {
 	if err := p.Err(); err != nil {
