@@ -142,6 +142,11 @@ func axpyF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func combineF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func expF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -273,6 +278,11 @@ func softmaxBackF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func axpyF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func combineF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
 //
@@ -412,6 +422,11 @@ func axpyF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // is one of the elementwise functions.
 //
 //go:noescape
+func combineF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
 func expF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 
 // is one of the elementwise functions.
@@ -543,3 +558,8 @@ func softmaxBackF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 //
 //go:noescape
 func axpyF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+
+// is one of the elementwise functions.
+//
+//go:noescape
+func combineF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)

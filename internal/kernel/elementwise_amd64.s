@@ -2820,6 +2820,48 @@ done:
 	VZEROUPPER
 	RET
 
+// func combineF32AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+// Requires: AVX, FMA3
+TEXT ·combineF32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         s+24(FP), DX
+	VBROADCASTSS (DX), Y0
+	MOVQ         b+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 4(BX), Y1
+	MOVQ         n+32(FP), BX
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
+	JLT          rest
+
+vector:
+	VMOVUPS     (CX)(SI*1), Y2
+	VMOVUPS     (DX)(SI*1), Y3
+	VMULPS      Y1, Y3, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(SI*1)
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, BX
+	JGE         vector
+
+rest:
+	ADDQ        $0x08, BX
+	JEQ         done
+	LEAQ        lanes32<>+32(SB), DI
+	SHLQ        $0x02, BX
+	SUBQ        BX, DI
+	VMOVUPS     (DI), Y2
+	VMASKMOVPS  (CX)(SI*1), Y2, Y3
+	VMASKMOVPS  (DX)(SI*1), Y2, Y4
+	VMULPS      Y1, Y4, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(SI*1)
+
+done:
+	VZEROUPPER
+	RET
+
 // func expF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expF64AVX2(SB), NOSPLIT, $0-40
@@ -5694,6 +5736,48 @@ done:
 	VZEROUPPER
 	RET
 
+// func combineF64AVX2(dst *byte, a *byte, b *byte, s *byte, n int)
+// Requires: AVX, FMA3
+TEXT ·combineF64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         s+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	MOVQ         b+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD 8(BX), Y1
+	MOVQ         n+32(FP), BX
+	XORQ         SI, SI
+	SUBQ         $0x04, BX
+	JLT          rest
+
+vector:
+	VMOVUPD     (CX)(SI*1), Y2
+	VMOVUPD     (DX)(SI*1), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, (AX)(SI*1)
+	ADDQ        $0x20, SI
+	SUBQ        $0x04, BX
+	JGE         vector
+
+rest:
+	ADDQ        $0x04, BX
+	JEQ         done
+	LEAQ        lanes64<>+32(SB), DI
+	SHLQ        $0x03, BX
+	SUBQ        BX, DI
+	VMOVUPS     (DI), Y2
+	VMASKMOVPD  (CX)(SI*1), Y2, Y3
+	VMASKMOVPD  (DX)(SI*1), Y2, Y4
+	VMULPD      Y1, Y4, Y1
+	VFMADD231PD Y0, Y3, Y1
+	VMASKMOVPD  Y1, Y2, (AX)(SI*1)
+
+done:
+	VZEROUPPER
+	RET
+
 // func expF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expF32AVX512(SB), NOSPLIT, $0-40
@@ -7879,6 +7963,47 @@ rest:
 	VMOVUPS.Z   (AX)(BX*1), K1, Z2
 	VFMADD231PS Z0, Z1, Z2
 	VMOVUPS     Z2, K1, (AX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+// func combineF32AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·combineF32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         s+24(FP), DX
+	VBROADCASTSS (DX), Z0
+	MOVQ         b+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 4(BX), Z1
+	MOVQ         n+32(FP), BX
+	XORQ         SI, SI
+	SUBQ         $0x10, BX
+	JLT          rest
+
+vector:
+	VMOVUPS     (CX)(SI*1), Z2
+	VMOVUPS     (DX)(SI*1), Z3
+	VMULPS      Z1, Z3, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, (AX)(SI*1)
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, BX
+	JGE         vector
+
+rest:
+	ADDQ        $0x10, BX
+	JEQ         done
+	MOVQ        $0x0000ffff, DI
+	BZHIQ       BX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (CX)(SI*1), K1, Z2
+	VMOVUPS.Z   (DX)(SI*1), K1, Z3
+	VMULPS      Z1, Z3, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(SI*1)
 
 done:
 	VZEROUPPER
@@ -10286,6 +10411,47 @@ rest:
 	VMOVUPD.Z   (AX)(BX*1), K1, Z2
 	VFMADD231PD Z0, Z1, Z2
 	VMOVUPD     Z2, K1, (AX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+// func combineF64AVX512(dst *byte, a *byte, b *byte, s *byte, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·combineF64AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         s+24(FP), DX
+	VBROADCASTSD (DX), Z0
+	MOVQ         b+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD 8(BX), Z1
+	MOVQ         n+32(FP), BX
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
+	JLT          rest
+
+vector:
+	VMOVUPD     (CX)(SI*1), Z2
+	VMOVUPD     (DX)(SI*1), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, (AX)(SI*1)
+	ADDQ        $0x40, SI
+	SUBQ        $0x08, BX
+	JGE         vector
+
+rest:
+	ADDQ        $0x08, BX
+	JEQ         done
+	MOVQ        $0x000000ff, DI
+	BZHIQ       BX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPD.Z   (CX)(SI*1), K1, Z2
+	VMOVUPD.Z   (DX)(SI*1), K1, Z3
+	VMULPD      Z1, Z3, Z1
+	VFMADD231PD Z0, Z2, Z1
+	VMOVUPD     Z1, K1, (AX)(SI*1)
 
 done:
 	VZEROUPPER

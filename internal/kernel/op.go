@@ -1,7 +1,7 @@
 package kernel
 
 // op is an elementwise function that may have assembly: dst[i] is set from
-// a[i], b[i] and the scalar s.
+// a[i], b[i] and the scalars s, t.
 type op uint8
 
 const (
@@ -32,5 +32,6 @@ const (
 	opScale       // s a
 	opSoftmaxBack // b (a - s)
 	opAxpy        // dst + s a
+	opCombine     // s a + t b
 	numOps
 )

@@ -6,7 +6,7 @@ package kernel
 
 func hasSIMD() bool { return false }
 
-func run[T Float](o op, dst, a, b []T, s T) bool { return false }
+func run[T Float](o op, dst, a, b []T, s ...T) bool { return false }
 
 func gemmSIMD[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, d []T, ldd int, c []T, ldc int, ep *Epilogue[T]) {
 }
@@ -20,6 +20,10 @@ func addColSumsSIMD[T Float](dst []T, m, n int, x []T, ldx int) bool { return fa
 func expRowsSIMD[T Float](dst []T, ldd int, top, sum, x []T, ldx, n int) bool { return false }
 
 func adamSIMD[T Float](p, m, v, g []T, c *adamCoefficients[T]) bool { return false }
+
+func softmaxColumnsSIMD[T Float](m, n int, x []T, ld int) bool { return false }
+
+func softmaxBackColumnsSIMD[T Float](m, n int, d, y []T, ld int) bool { return false }
 
 func transposeSIMD[T Float](dst []T, ldd int, src []T, lds, rows, cols int) bool { return false }
 

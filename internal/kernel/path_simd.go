@@ -18,6 +18,7 @@ var (
 	best                         = detect()
 	gemm32, gemm64               *gemmSet
 	reduce32, reduce64           *reduceSet
+	columns32, columns64         *columnSet
 	winograd32, winograd64       *winogradSet
 	elementwise32, elementwise64 *[numOps]func(dst, a, b, s *byte, n int)
 )
@@ -28,16 +29,16 @@ func init() { use(best) }
 func hasSIMD() bool { return gemm32 != nil }
 
 // run applies an elementwise function if it has assembly. The slices that it
-// takes have equal lengths.
-func run[T Float](o op, dst, a, b []T, s T) bool {
+// takes have equal lengths; there is at least one scalar.
+func run[T Float](o op, dst, a, b []T, s ...T) bool {
 	table := elementwise32
-	if unsafe.Sizeof(s) == 8 {
+	if unsafe.Sizeof(s[0]) == 8 {
 		table = elementwise64
 	}
 	if table == nil {
 		return false
 	}
-	table[o](pointer(dst), pointer(a), pointer(b), hide(&s), len(dst))
+	table[o](pointer(dst), pointer(a), pointer(b), pointer(s), len(dst))
 	return true
 }
 
@@ -60,16 +61,19 @@ func use(p path) {
 	case portable:
 		gemm32, gemm64 = nil, nil
 		reduce32, reduce64 = nil, nil
+		columns32, columns64 = nil, nil
 		winograd32, winograd64 = nil, nil
 		elementwise32, elementwise64 = nil, nil
 	case avx2Path:
 		gemm32, gemm64 = &gemmF32AVX2, &gemmF64AVX2
 		reduce32, reduce64 = &reduceF32AVX2, &reduceF64AVX2
+		columns32, columns64 = &columnsF32AVX2, &columnsF64AVX2
 		winograd32, winograd64 = &winogradF32AVX2, &winogradF64AVX2
 		elementwise32, elementwise64 = &elementwiseF32AVX2, &elementwiseF64AVX2
 	case avx512Path:
 		gemm32, gemm64 = &gemmF32AVX512, &gemmF64AVX512
 		reduce32, reduce64 = &reduceF32AVX512, &reduceF64AVX512
+		columns32, columns64 = &columnsF32AVX512, &columnsF64AVX512
 		winograd32, winograd64 = &winogradF32AVX512, &winogradF64AVX512
 		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}

@@ -44,6 +44,7 @@ var elementwiseF32AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opScale:       scaleF32AVX2,
 	opSoftmaxBack: softmaxBackF32AVX2,
 	opAxpy:        axpyF32AVX2,
+	opCombine:     combineF32AVX2,
 }
 
 var reduceF32AVX2 = reduceSet{
@@ -51,6 +52,8 @@ var reduceF32AVX2 = reduceSet{
 	dot:   dotF32AVX2, sum: sumF32AVX2, softmax: softmaxF32AVX2, adam: adamF32AVX2,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX2, colSums2F32AVX2, colSums3F32AVX2, colSums4F32AVX2},
 }
+
+var columnsF32AVX2 = columnSet{softmaxColumnsF32AVX2, softmaxBackColumnsF32AVX2}
 
 var winogradF32AVX2 = winogradSet{
 	lanes: 8,
@@ -104,6 +107,7 @@ var elementwiseF64AVX2 = [numOps]func(dst, a, b, s *byte, n int){
 	opScale:       scaleF64AVX2,
 	opSoftmaxBack: softmaxBackF64AVX2,
 	opAxpy:        axpyF64AVX2,
+	opCombine:     combineF64AVX2,
 }
 
 var reduceF64AVX2 = reduceSet{
@@ -111,6 +115,8 @@ var reduceF64AVX2 = reduceSet{
 	dot:   dotF64AVX2, sum: sumF64AVX2, softmax: softmaxF64AVX2, adam: adamF64AVX2,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX2, colSums2F64AVX2, colSums3F64AVX2, colSums4F64AVX2},
 }
+
+var columnsF64AVX2 = columnSet{softmaxColumnsF64AVX2, softmaxBackColumnsF64AVX2}
 
 var winogradF64AVX2 = winogradSet{
 	lanes: 4,
@@ -169,6 +175,7 @@ var elementwiseF32AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opScale:       scaleF32AVX512,
 	opSoftmaxBack: softmaxBackF32AVX512,
 	opAxpy:        axpyF32AVX512,
+	opCombine:     combineF32AVX512,
 }
 
 var reduceF32AVX512 = reduceSet{
@@ -176,6 +183,8 @@ var reduceF32AVX512 = reduceSet{
 	dot:   dotF32AVX512, sum: sumF32AVX512, softmax: softmaxF32AVX512, adam: adamF32AVX512,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX512, colSums2F32AVX512, colSums3F32AVX512, colSums4F32AVX512},
 }
+
+var columnsF32AVX512 = columnSet{softmaxColumnsF32AVX512, softmaxBackColumnsF32AVX512}
 
 var winogradF32AVX512 = winogradSet{
 	lanes: 16,
@@ -234,6 +243,7 @@ var elementwiseF64AVX512 = [numOps]func(dst, a, b, s *byte, n int){
 	opScale:       scaleF64AVX512,
 	opSoftmaxBack: softmaxBackF64AVX512,
 	opAxpy:        axpyF64AVX512,
+	opCombine:     combineF64AVX512,
 }
 
 var reduceF64AVX512 = reduceSet{
@@ -241,6 +251,8 @@ var reduceF64AVX512 = reduceSet{
 	dot:   dotF64AVX512, sum: sumF64AVX512, softmax: softmaxF64AVX512, adam: adamF64AVX512,
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX512, colSums2F64AVX512, colSums3F64AVX512, colSums4F64AVX512},
 }
+
+var columnsF64AVX512 = columnSet{softmaxColumnsF64AVX512, softmaxBackColumnsF64AVX512}
 
 var winogradF64AVX512 = winogradSet{
 	lanes: 8,

@@ -7,7 +7,7 @@ import (
 )
 
 // elementwise lists the functions that set each element of dst to f of the
-// elements of the named slices; "s" is a scalar.
+// elements of the named slices; each "s" is the next scalar.
 var elementwise = []struct {
 	name string
 	args string
@@ -50,6 +50,7 @@ var elementwise = []struct {
 	{"scale", "a s", func(v *vec, x []value) value { return v.mul(x[0], x[1]) }},
 	{"softmaxBack", "a b s", func(v *vec, x []value) value { return v.mul(v.sub(x[0], x[2]), x[1]) }},
 	{"axpy", "a s dst", func(v *vec, x []value) value { return v.addMul(x[2], x[0], x[1]) }},
+	{"combine", "a s b s", func(v *vec, x []value) value { return v.addMul(v.mul(x[2], x[3]), x[0], x[1]) }},
 }
 
 // elementwiseLoops writes the functions of the list.
@@ -63,20 +64,22 @@ func (v *vec) elementwise(name string, args []string, f func(v *vec, x []value) 
 	v.function(name, "dst, a, b, s *byte, n int", "is one of the elementwise functions.")
 	dst := v.param("dst")
 	from := map[string]reg64{"dst": dst}
-	var scalar value
+	var scalars []value
 	for _, arg := range args {
 		switch {
 		case arg == "s":
-			scalar = v.broadcast(mem{Base: v.param("s")})
+			scalars = append(scalars, v.broadcast(mem{Base: v.param("s"), Disp: len(scalars) * v.size}))
 		case arg != "dst":
 			from[arg] = v.param(arg)
 		}
 	}
 	v.loop("", v.param("n"), func(at reg64, p part) {
 		var x []value
+		next := 0
 		for _, arg := range args {
 			if arg == "s" {
-				x = append(x, scalar)
+				x = append(x, scalars[next])
+				next++
 			} else {
 				x = append(x, p.load(mem{Base: from[arg], Index: at, Scale: 1}))
 			}
