@@ -301,6 +301,10 @@ const tooLarge = 1e8
 // diverged returns the error of the first row with an element that is not
 // finite or too large.
 func (w *walk) diverged(remedy string) *DivergedError {
+	// If all together are not too large, none is.
+	if raw := w.x.RawMatrix(); raw.Stride == raw.Cols && kernel.SumSquares(raw.Data[:w.r*w.n]) <= w.limit*w.limit {
+		return nil
+	}
 	for i := range w.r {
 		row := w.x.RawRowView(i)
 		if kernel.SumSquares(row) <= w.limit*w.limit {

@@ -71,7 +71,22 @@ func (d *Diffused) LogProb(dst []float64, x *mat.Dense, t float64) {
 }
 
 // LinearizeScore returns a workspace with the exact Hessian of log p_t.
-func (d *Diffused) LinearizeScore() inverse.ScoreLinearization { return &diffusedAt{Diffused: d} }
+func (d *Diffused) LinearizeScore() inverse.ScoreLinearization {
+	if p, ok := d.prior.(prior.DiffusedLinearizer); ok {
+		return &linearizedAt{d.schedule, p.LinearizeDiffused()}
+	}
+	return &diffusedAt{Diffused: d}
+}
+
+type linearizedAt struct {
+	schedule Schedule
+	prior.DiffusedLinearization
+}
+
+func (l *linearizedAt) Score(dst, x *mat.Dense, t float64) {
+	alpha, sigma := l.schedule.At(t)
+	l.DiffusedLinearization.Score(dst, x, alpha, sigma)
+}
 
 type diffusedAt struct {
 	*Diffused
@@ -234,12 +249,10 @@ func combineRow(dst []float64, a float64, x []float64, b float64, y []float64) {
 	case len(dst) == 0:
 	case &x[0] == &y[0]:
 		kernel.Scale(dst, a+b, x)
-	case &dst[0] == &y[0]:
-		kernel.Scale(dst, b, y)
-		kernel.Axpy(dst, a, x)
-	default:
-		kernel.Scale(dst, a, x)
+	case a == 1 && &dst[0] == &x[0]:
 		kernel.Axpy(dst, b, y)
+	default:
+		kernel.Combine(dst, a, x, b, y)
 	}
 }
 

@@ -75,6 +75,9 @@ func checkDiffused(t *testing.T, name string, d Diffusible, want Prior, alpha, s
 			return
 		}
 	}
+	if l, ok := d.(DiffusedLinearizer); ok {
+		checkLinearized(t, name, l.LinearizeDiffused(), x, v, score, hv, alpha, sigma)
+	}
 	// Into the inputs themselves, and without allocation.
 	same := mat.DenseCopyOf(x)
 	if d.DiffusedScore(same, same, alpha, sigma); !mat.Equal(same, score) {
@@ -93,6 +96,36 @@ func checkDiffused(t *testing.T, name string, d Diffusible, want Prior, alpha, s
 		d.DiffusedScore(score, x, alpha, sigma)
 		d.DiffusedVJP(hv, x, v, alpha, sigma)
 		d.Denoise(mean, x, alpha, sigma)
+	})
+}
+
+// checkLinearized holds a linearization to the score and its derivative, also
+// with matrices whose rows are apart, in place, and after other points.
+func checkLinearized(t *testing.T, name string, l DiffusedLinearization, x, v, score, hv *mat.Dense, alpha, sigma float64) {
+	t.Helper()
+	rows, n := x.Dims()
+	part := func(from *mat.Dense) *mat.Dense {
+		m := mat.NewDense(rows, n+2, nil).Slice(0, rows, 1, n+1).(*mat.Dense)
+		m.Copy(from)
+		return m
+	}
+	at, along := part(x), part(v)
+	for range 2 {
+		l.Score(mat.NewDense(1, n, nil), randomDense(1, n, 13), 0.5, 0.7)
+		at.Copy(x)
+		if l.Score(at, at, alpha, sigma); !mat.EqualApprox(at, score, 1e-14) {
+			t.Errorf("%s: linearized score differs", name)
+		}
+		for range 2 {
+			along.Copy(v)
+			if l.VJP(along, along); !mat.EqualApprox(along, hv, 1e-13) {
+				t.Errorf("%s: VJP of the linearization differs", name)
+			}
+		}
+	}
+	noAllocations(t, name, func() {
+		l.Score(at, x, alpha, sigma)
+		l.VJP(along, v)
 	})
 }
 

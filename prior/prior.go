@@ -46,6 +46,25 @@ type Diffusible interface {
 	Denoise(dst, x *mat.Dense, alpha, sigma float64)
 }
 
+// DiffusedLinearizer is a Diffusible whose score and derivative at the same
+// points have most of their work in common.
+type DiffusedLinearizer interface {
+	Diffusible
+	// LinearizeDiffused returns a workspace, which is not safe for concurrent
+	// use.
+	LinearizeDiffused() DiffusedLinearization
+}
+
+// DiffusedLinearization is a diffused score that remembers where it was
+// evaluated.
+type DiffusedLinearization interface {
+	// Score is DiffusedScore.
+	Score(dst, x *mat.Dense, alpha, sigma float64)
+	// VJP is DiffusedVJP at the points of the last call of Score. It may be
+	// called several times.
+	VJP(dst, v *mat.Dense)
+}
+
 // checkRows panics unless dst and x are r×n.
 func checkRows(dst, x *mat.Dense, n int) {
 	dr, dc := dst.Dims()

@@ -1,24 +1,32 @@
-"""The benchmarks of bench_test.go in PyTorch, eager, on the CPU.
+"""The benchmarks of bench_test.go in PyTorch on the CPU.
 
-    pip install torch && python torch_bench.py [seconds per case]
+    pip install torch && python torch_bench.py [seconds per case [names]]
 
-prints the steps of draws a second at the better of one and two threads:
-ancestral sampling of a mixture of 25 components and of its posterior by DPS,
-in float32 as PyTorch has it by default, and the denoised means of a U-Net.
+prints the steps of draws a second, eager and compiled (torch.compile, which
+wants a C++ compiler), each at the better of one and two threads: ancestral
+sampling of a mixture of 25 components and of its posterior by DPS, in float32
+as PyTorch has it by default, and the denoised means of a U-Net. Only the cases
+whose names begin with one of those given are run.
 """
 
+import functools
 import math
 import sys
 import time
 
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
 from torch import nn
 
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+NAMES = tuple(sys.argv[2:]) or ("",)
 
 
-def measure(name, draws, step):
+def measure(name, draws, make):
+    if not name.startswith(NAMES):
+        return
+    step = make()
     best = 0, 0
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -29,7 +37,7 @@ def measure(name, draws, step):
             step()
             count += 1
         best = max(best, (draws * count / (time.perf_counter() - start), threads))
-    print(f"{name:12s} {best[0]:12.0f} draw-steps/s with {best[1]} threads", flush=True)
+    print(f"{name:22s} {best[0]:12.0f} draw-steps/s with {best[1]} threads", flush=True)
 
 
 class Mixture:
@@ -54,42 +62,57 @@ def level(k):
 
 def ancestral(x, d, a, s, a2, s2):
     ratio = a * s2 / (a2 * s)
-    v = s2 * math.sqrt(1 - ratio * ratio)
-    old = math.sqrt(s2 * s2 - v * v)
+    v = s2 * (1 - ratio * ratio) ** 0.5
+    old = (s2 * s2 - v * v) ** 0.5
     return old / s * x + (a2 - old * a / s) * d + v * torch.randn_like(x)
 
 
-def prior(d, draws):
-    p = Mixture(d)
-    state = {"k": 100, "x": torch.randn(draws, d)}
+def prior_step(p, x, a, s, a2, s2):
+    denoised = (x + s * s * p.score(x, a, s)) / a
+    return ancestral(x, denoised, a, s, a2, s2)
 
-    @torch.no_grad()
-    def step():
-        k, x = state["k"], state["x"]
-        (a, s), (a2, s2) = level(k), level(k - 1)
+
+def dps_step(p, matrix, y, x, a, s, a2, s2):
+    def loss(x):
         denoised = (x + s * s * p.score(x, a, s)) / a
-        state["x"] = ancestral(x, denoised, a, s, a2, s2)
+        return 0.5e-3 * ((y - denoised @ matrix.T) ** 2).sum(), denoised
+
+    grad, denoised = torch.func.grad(loss, has_aux=True)(x)
+    return ancestral(x, denoised - s * s / a * grad, a, s, a2, s2)
+
+
+def dps_step_eager(p, matrix, y, x, a, s, a2, s2):
+    x = x.detach().requires_grad_()
+    denoised = (x + s * s * p.score(x, a, s)) / a
+    loss = 0.5e-3 * ((y - denoised @ matrix.T) ** 2).sum()
+    (grad,) = torch.autograd.grad(loss, x)
+    with torch.no_grad():
+        return ancestral(x, denoised - s * s / a * grad, a, s, a2, s2)
+
+
+def walk(d, draws, f, numbers):
+    """A step of f down the levels, whose α and σ are of the type numbers."""
+    state = {"k": 100, "x": torch.randn(draws, d)}
+    levels = [[numbers(v) for v in level(k)] for k in range(1, 101)]
+
+    def step():
+        k = state["k"]
+        state["x"] = f(state["x"], *levels[k - 1], *levels[k - 2])
         state["k"] = k - 1 if k > 2 else 100
 
     return step
 
 
-def dps(d, draws):
-    p = Mixture(d)
-    state = {"k": 100, "x": torch.randn(draws, d)}
-    matrix, y = torch.randn(2, d) / math.sqrt(d), torch.randn(2)
+def prior(d, draws, compiled):
+    f = torch.no_grad()(functools.partial(prior_step, Mixture(d)))
+    return walk(d, draws, torch.compile(f) if compiled else f, torch.tensor if compiled else float)
 
-    def step():
-        k, x = state["k"], state["x"].requires_grad_()
-        (a, s), (a2, s2) = level(k), level(k - 1)
-        denoised = (x + s * s * p.score(x, a, s)) / a
-        loss = 0.5e-3 * ((y - denoised @ matrix.T) ** 2).sum()
-        (grad,) = torch.autograd.grad(loss, x)
-        with torch.no_grad():
-            state["x"] = ancestral(x, denoised - s * s / a * grad, a, s, a2, s2)
-        state["k"] = k - 1 if k > 2 else 100
 
-    return step
+def dps(d, draws, compiled):
+    data = Mixture(d), torch.randn(2, d) / math.sqrt(d), torch.randn(2)
+    if compiled:
+        return walk(d, draws, torch.compile(functools.partial(dps_step, *data)), torch.tensor)
+    return walk(d, draws, functools.partial(dps_step_eager, *data), float)
 
 
 class Block(nn.Module):
@@ -126,11 +149,13 @@ class UNet(nn.Module):
         return self.tail(F.silu(self.norm(h)))
 
 
-def network(draws, side, channels_last):
+def network(draws, side, channels_last, compiled):
     net = UNet().eval()
     x, c = torch.randn(draws, 1, side, side), torch.randn(draws, 16)
     if channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    if compiled:
+        net = torch.compile(net)
 
     @torch.no_grad()
     def step():
@@ -141,10 +166,13 @@ def network(draws, side, channels_last):
 
 if __name__ == "__main__":
     torch.manual_seed(1)
+    torch._inductor.config.fallback_random = True  # its own normal draws are slow
     print("PyTorch", torch.__version__)
-    for d in (8, 80):
-        measure(f"prior/d={d}", 2048, prior(d, 2048))
-        measure(f"DPS/d={d}", 2048, dps(d, 2048))
-    for side in (8, 28):
-        for last in (False, True):
-            measure(f"UNet/{side}" + ("/nhwc" if last else ""), 64, network(64, side, last))
+    for compiled in (False, True):
+        how = "/compiled" if compiled else ""
+        for d in (8, 80):
+            measure(f"prior/d={d}{how}", 2048, lambda: prior(d, 2048, compiled))
+            measure(f"DPS/d={d}{how}", 2048, lambda: dps(d, 2048, compiled))
+        for side in (8, 28):
+            for last in (False, True):
+                measure(f"UNet/{side}{'/nhwc' if last else ''}{how}", 64, lambda: network(64, side, last, compiled))
