@@ -22,6 +22,8 @@ var benchmarked = []struct {
 	{"NSF-autoregressive", NSF{Autoregressive: true}},
 	{"Coupling", Coupling{}},
 	{"MDN", MDN{}},
+	{"PCPMap", PCPMap{}},
+	{"COT", COT{}},
 }
 
 // BenchmarkTrain reports the time of a training step.
@@ -30,9 +32,12 @@ func BenchmarkTrain(b *testing.B) {
 	for _, c := range benchmarked {
 		for _, workers := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/workers=%d", c.name, workers), func(b *testing.B) {
-				steps := 0
+				steps, epochs := 0, 6
+				if c.name == "COT" {
+					epochs = 1 // as long as 6 of the others
+				}
 				for b.Loop() {
-					f, err := Fit(context.Background(), c.a, x, y, &FitOptions{Validation: -1, Epochs: 6, Workers: workers, Src: rng.New(1, 0)})
+					f, err := Fit(context.Background(), c.a, x, y, &FitOptions{Validation: -1, Epochs: epochs, Workers: workers, Src: rng.New(1, 0)})
 					if err != nil {
 						b.Fatal(err)
 					}

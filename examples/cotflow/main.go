@@ -48,10 +48,10 @@ type figures struct {
 
 func run(ctx context.Context, f *show.Flags) error {
 	all := []*transport{
-		{density: moons{}},
-		{density: checkerboard{}},
-		{density: spirals{}},
-		{density: turned{}},
+		{density: moons{}, beta: 0.15},
+		{density: checkerboard{}, beta: 0.15},
+		{density: spirals{}, beta: 0.15},
+		{density: turned{}, beta: 0.15},
 		{density: turned{}, beta: -1},
 	}
 	for i, t := range all {
@@ -93,7 +93,7 @@ func (t *transport) train(ctx context.Context, f *show.Flags, stream uint64) err
 	}
 	r := rand.New(rand.NewPCG(f.Seed, stream))
 	x, y := sample(t.density, rows, r)
-	fit, err := flow.Fit(ctx, flow.COT{Width: width, Beta: t.beta, Alpha: 0.02, Steps: 6}, x, y, &flow.FitOptions{
+	fit, err := flow.Fit(ctx, flow.COT{Width: width, Beta: t.beta, Alpha: 0.01, Steps: 6}, x, y, &flow.FitOptions{
 		Batch: 64, Epochs: epochs, Rate: 0.01, Patience: 3, Drops: 6, Src: rand.NewPCG(f.Seed, 100+stream),
 		Progress: func(p flow.Progress) {
 			f.Progress("%s: epoch %d of %d, validation %.3f", t.title(), p.Epoch, epochs, p.Valid)
