@@ -105,55 +105,6 @@ func (g *Gillespie) Simulate(_ context.Context, y, theta []float64, src rand.Sou
 	return err
 }
 
-// Path stores the numbers of predators and of prey at the grid times and
-// returns the number of reactions.
-func (g *Gillespie) Path(predators, prey, theta []float64, src rand.Source) (reactions int, err error) {
-	limit := g.MaxReactions
-	if limit == 0 {
-		limit = 10_000
-	}
-	birth, death := math.Exp(theta[0]), math.Exp(theta[1]) // of predators, and of prey:
-	born, eaten := math.Exp(theta[2]), math.Exp(theta[3])
-	rnd := rand.New(src)
-	x, y, t := 50.0, 100.0, 0.0
-	predators[0], prey[0] = x, y
-	for k := 1; k < gillespieTimes; {
-		at := gillespieStep * float64(k)
-		seenX, seenY := x, y
-		for t < at {
-			xy := x * y
-			a1, a2, a3 := birth*xy, death*x, born*y
-			a := a1 + a2 + a3 + eaten*xy
-			seenX, seenY = x, y
-			if a == 0 { // nothing is left to react
-				t = math.Inf(1)
-				break
-			}
-			t += rnd.ExpFloat64() / a
-			if reactions++; reactions > limit {
-				return reactions, ErrReactions
-			}
-			switch u := a * rnd.Float64(); {
-			case u < a1:
-				x++
-			case u < a1+a2:
-				x--
-			case u < a1+a2+a3:
-				y++
-			default:
-				y--
-			}
-		}
-		if !g.Exact {
-			seenX, seenY = x, y
-		}
-		for ; k < gillespieTimes && gillespieStep*float64(k) <= t; k++ {
-			predators[k], prey[k] = seenX, seenY
-		}
-	}
-	return reactions, nil
-}
-
 // Statistics stores the nine statistics of a path in s: the means of predators
 // and prey, log(1 + variance) of each, the autocorrelations at lags 1 and 2 of
 // the predators and of the prey, and the correlation of the two. They are NaN

@@ -160,8 +160,37 @@ func TestGillespiePrior(t *testing.T) {
 	}
 }
 
-// bareLoop is the path as one writes it by hand: what Gillespie.Path is held
-// to, and what its speed is compared with.
+// TestAdvance has the same paths without advance, reaction by reaction.
+func TestAdvance(t *testing.T) {
+	g := new(Gillespie)
+	const n = 300
+	theta := mat.NewDense(n, 4, nil)
+	g.Prior().Draw(theta, rng.New(7, 0))
+	var x, y [gillespieTimes]float64
+	for i := range n {
+		row := theta.RawRowView(i)
+		reactions, err := g.Path(x[:], y[:], row, rng.New(8, uint64(i)))
+		s := &state{
+			x: 50, y: 100, limit: 10_000, bits: rng.Bits(rng.New(8, uint64(i)).Uint64()),
+			birth: math.Exp(row[0]), death: math.Exp(row[1]), born: math.Exp(row[2]), eaten: math.Exp(row[3]),
+		}
+		ok := true
+		for k := 1; k < gillespieTimes && ok; k++ {
+			for ok && s.time < gillespieStep*float64(k) {
+				ok = s.react()
+			}
+			if ok && (s.x != x[k] || s.y != y[k]) {
+				t.Fatalf("log rates %v: %g and %g at time %d, want %g and %g", row, x[k], y[k], k, s.x, s.y)
+			}
+		}
+		if reactions != s.reactions || (err == nil) != ok {
+			t.Fatalf("log rates %v: %d reactions, error %v, want %d", row, reactions, err, s.reactions)
+		}
+	}
+}
+
+// bareLoop is the path as one writes it by hand, with the generator of the
+// standard library: what the distribution of Path is held to, and its speed.
 func bareLoop(predators, prey *[gillespieTimes]float64, theta []float64, r *rand.Rand) (reactions int, ok bool) {
 	c1, c2, c3, c4 := math.Exp(theta[0]), math.Exp(theta[1]), math.Exp(theta[2]), math.Exp(theta[3])
 	x, y, t := 50.0, 100.0, 0.0
@@ -195,21 +224,54 @@ func bareLoop(predators, prey *[gillespieTimes]float64, theta []float64, r *rand
 	return reactions, true
 }
 
-// TestGillespiePath has the same paths from both.
+// TestGillespiePath compares the means and variances of both populations at
+// some times with those of bareLoop, at the rates of the observations, where
+// all four reactions matter.
 func TestGillespiePath(t *testing.T) {
 	g := new(Gillespie)
-	const n = 300
-	theta := mat.NewDense(n, 4, nil)
-	g.Prior().Draw(theta, rng.New(7, 0))
-	var x, y, x0, y0 [gillespieTimes]float64
-	for i := range n {
-		reactions, err := g.Path(x[:], y[:], theta.RawRowView(i), rng.New(8, uint64(i)))
-		want, ok := bareLoop(&x0, &y0, theta.RawRowView(i), rand.New(rng.New(8, uint64(i))))
-		if reactions != want || (err == nil) != ok {
-			t.Fatalf("log rates %v: %d reactions, error %v, want %d", theta.RawRowView(i), reactions, err, want)
+	n := 4000
+	if testing.Short() {
+		n = 1000
+	}
+	times := []int{1, 5, 20, 60, 149}
+	for number := 1; number <= 2; number++ {
+		_, theta, err := g.Observation(number)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if ok && (x != x0 || y != y0) {
-			t.Fatalf("log rates %v: another path", theta.RawRowView(i))
+		var x, y [gillespieTimes]float64
+		seen := make([][]float64, 4*len(times)) // predators and prey, of both
+		r := rand.New(rand.NewPCG(3, uint64(number)))
+		for i := range n {
+			_, err := g.Path(x[:], y[:], theta, rng.New(8, uint64(i)))
+			for k, at := range times {
+				if err == nil {
+					seen[4*k], seen[4*k+1] = append(seen[4*k], x[at]), append(seen[4*k+1], y[at])
+				}
+			}
+			_, ok := bareLoop(&x, &y, theta, r)
+			for k, at := range times {
+				if ok {
+					seen[4*k+2], seen[4*k+3] = append(seen[4*k+2], x[at]), append(seen[4*k+3], y[at])
+				}
+			}
+		}
+		for k, at := range times {
+			for species, name := range []string{"predators", "prey"} {
+				a, b := seen[4*k+species], seen[4*k+2+species]
+				for power := 1; power <= 2; power++ { // first and second moments
+					for _, v := range [][]float64{a, b} {
+						for i := range v {
+							v[i] = math.Pow(v[i], float64(power))
+						}
+					}
+					ma, va := stat.MeanVariance(a, nil)
+					mb, vb := stat.MeanVariance(b, nil)
+					if z := (ma - mb) / math.Sqrt(va/float64(len(a))+vb/float64(len(b))); math.Abs(z) > 4 {
+						t.Errorf("observation %d, %s at time %d, moment %d: %g, by the bare loop %g, off by %.1f standard errors", number, name, at, power, ma, mb, z)
+					}
+				}
+			}
 		}
 	}
 }
