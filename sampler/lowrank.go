@@ -3,6 +3,7 @@ package sampler
 import (
 	"math"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
@@ -58,11 +59,18 @@ func (m *lowRank) move(x, x0, p []float64, eps float64) {
 }
 
 func (m *lowRank) drift(q, from *point, eps float64) {
+	if len(m.Root) == 0 {
+		kernel.Drift(q.x, q.p, from.x, from.p, from.g, m.Sigma, eps)
+		return
+	}
 	kickHalf(q, from, eps)
 	m.move(q.x, from.x, q.p, eps)
 }
 
 func (m *lowRank) kick(q *point, eps float64) float64 {
+	if len(m.Root) == 0 {
+		return kernel.Kick(q.p, q.g, m.Sigma, eps)
+	}
 	m.pull(q.w, q.g)
 	return kickRest(q, eps)
 }

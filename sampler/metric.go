@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
@@ -102,30 +103,11 @@ func (m *diagonal) move(x, x0, p []float64, eps float64) {
 }
 
 func (m *diagonal) drift(q, from *point, eps float64) {
-	s := m.Sigma
-	n := len(s)
-	x, p, x0, p0, g := q.x[:n], q.p[:n], from.x[:n], from.p[:n], from.g[:n]
-	half := eps / 2
-	for i, si := range s {
-		v := p0[i] + half*si*g[i]
-		p[i] = v
-		x[i] = x0[i] + eps*si*v
-	}
+	kernel.Drift(q.x, q.p, from.x, from.p, from.g, m.Sigma, eps)
 }
 
 func (m *diagonal) kick(q *point, eps float64) float64 {
-	s := m.Sigma
-	n := len(s)
-	p, g := q.p[:n], q.g[:n]
-	half := eps / 2
-	// Four sums take turns, because a sum waits for its last addition.
-	var k0, k1, k2, k3 float64
-	for i, si := range s {
-		v := p[i] + half*si*g[i]
-		p[i] = v
-		k0, k1, k2, k3 = k1, k2, k3, k0+v*v
-	}
-	return k0 + k1 + k2 + k3
+	return kernel.Kick(q.p, q.g, m.Sigma, eps)
 }
 
 // dense is the metric whose L is a Cholesky factor of a covariance matrix.

@@ -98,7 +98,7 @@ type nuts struct {
 type tree struct {
 	first, last *point
 	draw        *point    // a sample of its points, in proportion to exp(-H)
-	rho         []float64 // sum of its momenta; nil if there is one point
+	rho         []float64 // sum of its momenta; nil if it is one point or two
 	weight      float64   // Σ exp(H₀ - H)
 }
 
@@ -220,10 +220,13 @@ func (s *nuts) count(d, e float64) {
 // if take is true, and reports whether the trajectory has not made a U-turn.
 func (s *nuts) join(t, next *tree, take bool) bool {
 	var straight bool
-	if t.rho == nil {
+	switch {
+	case t.first == t.last:
+		straight = straightPair(t.last.p, next.first.p)
+	case t.rho == nil:
 		t.rho = s.pool.vector(s.dim())
-		straight = straightPair(t.rho, t.last.p, next.first.p)
-	} else {
+		straight = straightPairs(t, next)
+	default:
 		straight = straightTrees(t, next)
 		s.pool.releaseVector(next.rho)
 	}
@@ -238,69 +241,24 @@ func (s *nuts) join(t, next *tree, take bool) bool {
 	return straight
 }
 
-// straightPair sets rho to a + b and reports whether rho·a > 0 and rho·b > 0.
-func straightPair(rho, a, b []float64) bool {
-	n := len(a)
-	b, rho = b[:n], rho[:n]
-	// Two sums take turns, because a sum waits for its last addition.
-	var da0, da1, db0, db1 float64
-	for i, ai := range a {
-		bi := b[i]
-		r := ai + bi
-		rho[i] = r
-		da0, da1 = da1, da0+r*ai
-		db0, db1 = db1, db0+r*bi
-	}
-	return da0+da1 > 0 && db0+db1 > 0
+// straightPair reports whether (a + b)·a > 0 and (a + b)·b > 0.
+func straightPair(a, b []float64) bool {
+	d := kernel.TurnPair(a, b)
+	return d[0] > 0 && d[1] > 0
 }
 
 // straightTrees adds next.rho to t.rho and reports whether the sum makes an
 // acute angle with the momenta at both ends, and likewise each part together
 // with the nearest momentum of the other part.
 func straightTrees(t, next *tree) bool {
-	n := len(t.rho)
-	if n >= 32 {
-		return straightBlocks(t, next)
-	}
-	rho1, rho2 := t.rho, next.rho[:n]
-	a1, z1 := t.first.p[:n], t.last.p[:n]
-	a2, z2 := next.first.p[:n], next.last.p[:n]
-	var d1, d2, d3, d4, d5, d6 float64
-	for i, r1 := range rho1 {
-		r2, pa1, pz1, pa2, pz2 := rho2[i], a1[i], z1[i], a2[i], z2[i]
-		r := r1 + r2
-		rho1[i] = r
-		d1 += r * pa1
-		d2 += r * pz2
-		e := r1 + pa2
-		d3 += e * pa1
-		d4 += e * pa2
-		f := pz1 + r2
-		d5 += f * pz1
-		d6 += f * pz2
-	}
-	return d1 > 0 && d2 > 0 && d3 > 0 && d4 > 0 && d5 > 0 && d6 > 0
+	d := kernel.TurnTrees(t.rho, t.first.p, t.last.p, next.rho, next.first.p, next.last.p)
+	return d[0] > 0 && d[1] > 0 && d[2] > 0 && d[3] > 0 && d[4] > 0 && d[5] > 0
 }
 
-// straightBlocks is straightTrees for long vectors, a block at a time so that
-// memory is read once.
-func straightBlocks(t, next *tree) bool {
-	const block = 512
-	var d1, d2, d3, d4, d5, d6 float64
-	for lo := 0; lo < len(t.rho); lo += block {
-		hi := min(lo+block, len(t.rho))
-		r1, r2 := t.rho[lo:hi], next.rho[lo:hi]
-		a1, z1 := t.first.p[lo:hi], t.last.p[lo:hi]
-		a2, z2 := next.first.p[lo:hi], next.last.p[lo:hi]
-		d3 += kernel.Dot(r1, a1) + kernel.Dot(a2, a1)
-		d4 += kernel.Dot(r1, a2) + kernel.Dot(a2, a2)
-		d5 += kernel.Dot(r2, z1) + kernel.Dot(z1, z1)
-		d6 += kernel.Dot(r2, z2) + kernel.Dot(z1, z2)
-		kernel.Axpy(r1, 1, r2)
-		d1 += kernel.Dot(r1, a1)
-		d2 += kernel.Dot(r1, z2)
-	}
-	return d1 > 0 && d2 > 0 && d3 > 0 && d4 > 0 && d5 > 0 && d6 > 0
+// straightPairs is straightTrees for trees of two points, and sets t.rho.
+func straightPairs(t, next *tree) bool {
+	d := kernel.TurnPairs(t.rho, t.first.p, t.last.p, next.first.p, next.last.p)
+	return d[0] > 0 && d[1] > 0 && d[2] > 0 && d[3] > 0 && d[4] > 0 && d[5] > 0
 }
 
 // Adapt implements Adapter.

@@ -25,20 +25,26 @@ func TestUTurnCriterion(t *testing.T) {
 	turns := 0
 	for range 500 {
 		a, b := vec(), vec()
-		rho := make([]float64, d)
 		s := sum(a, b)
-		if got, want := straightPair(rho, a, b), dot(s, a) > 0 && dot(s, b) > 0; got != want || !floats.Equal(rho, s) {
+		if got, want := straightPair(a, b), dot(s, a) > 0 && dot(s, b) > 0; got != want {
 			t.Fatalf("pair: %v, want %v", got, want)
 		}
 		t1 := tree{first: &point{p: vec()}, last: &point{p: vec()}, rho: vec()}
 		t2 := tree{first: &point{p: vec()}, last: &point{p: vec()}, rho: vec()}
-		all := sum(t1.rho, t2.rho)
-		left, right := sum(t1.rho, t2.first.p), sum(t2.rho, t1.last.p)
-		want := dot(all, t1.first.p) > 0 && dot(all, t2.last.p) > 0 &&
-			dot(left, t1.first.p) > 0 && dot(left, t2.first.p) > 0 &&
-			dot(right, t1.last.p) > 0 && dot(right, t2.last.p) > 0
+		straight := func(rho1, rho2 []float64) bool {
+			all := sum(rho1, rho2)
+			left, right := sum(rho1, t2.first.p), sum(rho2, t1.last.p)
+			return dot(all, t1.first.p) > 0 && dot(all, t2.last.p) > 0 &&
+				dot(left, t1.first.p) > 0 && dot(left, t2.first.p) > 0 &&
+				dot(right, t1.last.p) > 0 && dot(right, t2.last.p) > 0
+		}
+		all, want := sum(t1.rho, t2.rho), straight(t1.rho, t2.rho)
 		if got := straightTrees(&t1, &t2); got != want || !floats.Equal(t1.rho, all) {
 			t.Fatalf("trees: %v, want %v", got, want)
+		}
+		rho1, rho2 := sum(t1.first.p, t1.last.p), sum(t2.first.p, t2.last.p)
+		if got, want := straightPairs(&t1, &t2), straight(rho1, rho2); got != want || !floats.EqualApprox(t1.rho, sum(rho1, rho2), 1e-15) {
+			t.Fatalf("pairs: %v, want %v", got, want)
 		}
 		if !want {
 			turns++

@@ -39,9 +39,16 @@ type Float interface{ float32 | float64 }
 func checkLen(name string, n int, others ...int) {
 	for _, o := range others {
 		if o != n {
-			panic(fmt.Sprintf("kernel: %s of slices of lengths %d and %d", name, n, o))
+			panicLen(name, n, o)
 		}
 	}
+}
+
+// panicLen is apart from checkLen for that to be inlined.
+//
+//go:noinline
+func panicLen(name string, n, other int) {
+	panic(fmt.Sprintf("kernel: %s of slices of lengths %d and %d", name, n, other))
 }
 
 // checkMatrix panics unless an r×c matrix with leading dimension ld fits

@@ -25,6 +25,18 @@ func softmaxColumnsSIMD[T Float](m, n int, x []T, ld int) bool { return false }
 
 func softmaxBackColumnsSIMD[T Float](m, n int, d, y []T, ld int) bool { return false }
 
+func driftSIMD(x, p, x0, p0, g, s []float64, eps float64) bool { return false }
+
+func kickSIMD(p, g, s []float64, eps float64) (squares float64, ok bool) { return 0, false }
+
+func turnPairSIMD(a, b []float64) (dots [2]float64, ok bool) { return dots, false }
+
+func turnPairsSIMD(rho, a1, z1, a2, z2 []float64) (dots [6]float64, ok bool) { return dots, false }
+
+func turnTreesSIMD(rho1, a1, z1, rho2, a2, z2 []float64) (dots [6]float64, ok bool) {
+	return dots, false
+}
+
 func transposeSIMD[T Float](dst []T, ldd int, src []T, lds, rows, cols int) bool { return false }
 
 func winogradSIMD[T Float](t WinogradTransform, tiles, channels int, dst []T, dg Grid, src []T, sg Grid, bias []T) bool {

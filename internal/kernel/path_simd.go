@@ -20,6 +20,7 @@ var (
 	reduce32, reduce64           *reduceSet
 	columns32, columns64         *columnSet
 	winograd32, winograd64       *winogradSet
+	leapfrog64                   *leapfrogSet
 	elementwise32, elementwise64 *[numOps]func(dst, a, b, s *byte, n int)
 )
 
@@ -63,18 +64,21 @@ func use(p path) {
 		reduce32, reduce64 = nil, nil
 		columns32, columns64 = nil, nil
 		winograd32, winograd64 = nil, nil
+		leapfrog64 = nil
 		elementwise32, elementwise64 = nil, nil
 	case avx2Path:
 		gemm32, gemm64 = &gemmF32AVX2, &gemmF64AVX2
 		reduce32, reduce64 = &reduceF32AVX2, &reduceF64AVX2
 		columns32, columns64 = &columnsF32AVX2, &columnsF64AVX2
 		winograd32, winograd64 = &winogradF32AVX2, &winogradF64AVX2
+		leapfrog64 = &leapfrogF64AVX2
 		elementwise32, elementwise64 = &elementwiseF32AVX2, &elementwiseF64AVX2
 	case avx512Path:
 		gemm32, gemm64 = &gemmF32AVX512, &gemmF64AVX512
 		reduce32, reduce64 = &reduceF32AVX512, &reduceF64AVX512
 		columns32, columns64 = &columnsF32AVX512, &columnsF64AVX512
 		winograd32, winograd64 = &winogradF32AVX512, &winogradF64AVX512
+		leapfrog64 = &leapfrogF64AVX512
 		elementwise32, elementwise64 = &elementwiseF32AVX512, &elementwiseF64AVX512
 	}
 }

@@ -118,6 +118,8 @@ var reduceF64AVX2 = reduceSet{
 
 var columnsF64AVX2 = columnSet{softmaxColumnsF64AVX2, softmaxBackColumnsF64AVX2}
 
+var leapfrogF64AVX2 = leapfrogSet{drift: driftF64AVX2, kick: kickF64AVX2, turnPair: turnPairF64AVX2, turnPairs: turnPairsF64AVX2, turnTrees: turnTreesF64AVX2}
+
 var winogradF64AVX2 = winogradSet{
 	lanes: 4,
 	transforms: [...]func(dst, src, bias, scratch *byte, dt, dl, dp, st, sl, sp, tiles, channels int){
@@ -253,6 +255,8 @@ var reduceF64AVX512 = reduceSet{
 }
 
 var columnsF64AVX512 = columnSet{softmaxColumnsF64AVX512, softmaxBackColumnsF64AVX512}
+
+var leapfrogF64AVX512 = leapfrogSet{drift: driftF64AVX512, kick: kickF64AVX512, turnPair: turnPairF64AVX512, turnPairs: turnPairsF64AVX512, turnTrees: turnTreesF64AVX512}
 
 var winogradF64AVX512 = winogradSet{
 	lanes: 8,
