@@ -23,7 +23,7 @@ type NUTS struct {
 	TargetAccept float64
 	// Halvings is the greatest number of times that the step size is halved
 	// for those parts of a trajectory where it is too large, as in the neck of
-	// a funnel. If Halvings is 0, it will be defaulted to 8; a negative value
+	// a funnel. If Halvings is 0, it will be defaulted to 10; a negative value
 	// means none, which is NUTS as Stan has it.
 	Halvings int
 	// MaxDepth limits a trajectory to 2^MaxDepth - 1 leapfrogs. If MaxDepth
@@ -58,7 +58,7 @@ func (k *NUTS) New(t *Target, warmup int) (State, error) {
 		return nil, fmt.Errorf("sampler: NUTS: MaxDepth is %d, want 1 to 30", k.MaxDepth)
 	}
 	if s.halvings == 0 {
-		s.halvings = 8
+		s.halvings = 10
 	}
 	s.halvings = max(s.halvings, 0)
 	if s.halvings > 20 {
