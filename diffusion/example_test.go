@@ -27,7 +27,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	lik, err := likelihood.NewGaussian(op, []float64{1.5}, 0.5)
+	lik, err := likelihood.NewGaussian(op, []float64{1.5}, 0.4)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func Example() {
 		fmt.Printf("x%d = %.1f ± %.1f\n", j+1, mean, std)
 	}
 	// Output:
-	// x1 = 1.7 ± 0.4
+	// x1 = 1.7 ± 0.3
 	// x2 = 2.0 ± 0.5
 }
 

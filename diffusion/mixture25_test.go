@@ -176,7 +176,7 @@ func TestMixture25(t *testing.T) {
 	if testing.Short() {
 		t.Skip("statistics of many draws")
 	}
-	dims, data, seeds := []int{8}, []int{2}, 2
+	dims, data, seeds := []int{8}, []int{2}, 3
 	wanted := []string{"draws", "exact score", "MCGDiff", "TDS, MMPS"}
 	slow := os.Getenv("INVERSE_SLOW") != ""
 	if slow {
@@ -212,14 +212,16 @@ func TestMixture25(t *testing.T) {
 				sort.Float64s(v)
 				mean, sd := stat.MeanStdDev(v, nil)
 				interval := 1.96 * sd / math.Sqrt(float64(len(v)))
-				t.Logf("d %3d, dy %d, %-18s mean %.3f ± %.3f, median %.3f, %d diverged", d, dy, name, mean, interval, stat.Quantile(.5, stat.LinInterp, v, nil), diverged[name])
+				median := stat.Quantile(.5, stat.LinInterp, v, nil)
+				t.Logf("d %3d, dy %d, %-18s mean %.3f ± %.3f, median %.3f, %d diverged", d, dy, name, mean, interval, median, diverged[name])
 				want, published := published25[[2]int{d, dy}][name]
 				switch {
 				case !slow:
-					// Two seeds say little, but that all modes have weights.
-					limit := map[string]float64{"draws": .4, "exact score": .3, "MCGDiff": 1, "TDS, MMPS": .5}[name]
-					if !(mean < limit) {
-						t.Errorf("%s: sliced Wasserstein distance %.2f, want below %.2f", name, mean, limit)
+					// Three seeds say little, but that all modes have weights. A mode
+					// that one run misses moves the mean far.
+					limit := map[string]float64{"draws": .25, "exact score": .25, "MCGDiff": .8, "TDS, MMPS": .3}[name]
+					if !(median < limit) {
+						t.Errorf("%s: median sliced Wasserstein distance %.2f, want below %.2f", name, median, limit)
 					}
 				case published && len(v) == 20:
 					// The means of 20 problems each differ by so much.

@@ -40,9 +40,11 @@ func (p *pass) startDiagonal(take func(n int) []float64) {
 	}
 	if p.what == denoised {
 		p.out = take(p.k * n)
-		for i, m := range g.means {
-			j := i % n
-			p.out[i] = p.sigma*p.sigma*m*p.invVar[j] + g.centre[j]
+		share := p.turn[:n] // σ²/v
+		kernel.Scale(share, p.sigma*p.sigma, p.invVar[:n])
+		for i := 0; i < len(p.out); i += n {
+			kernel.Mul(p.out[i:i+n], g.means[i:i+n], share)
+			kernel.Add(p.out[i:i+n], p.out[i:i+n], g.centre)
 		}
 		for j, lambda := range g.cov.lambda {
 			p.gain[j] *= -p.alpha * lambda

@@ -66,15 +66,13 @@ func (d *diffused) start(what quantity, alpha, sigma float64, buf []float64) pas
 			inv[j] = 1 / v
 			logNorm += math.Log(2 * math.Pi * v)
 		}
+		gain := p.turn[:n]
+		kernel.Scale(gain, alpha, inv)
 		for l, w := range g.logW {
 			m := g.means[l*n : (l+1)*n]
 			s := p.scaled[(g.first+l)*n : (g.first+l+1)*n]
-			sum := logNorm
-			for j, v := range m {
-				s[j] = alpha * v * inv[j]
-				sum += alpha * v * s[j]
-			}
-			p.bias[g.first+l] = w - 0.5*sum
+			kernel.Mul(s, m, gain)
+			p.bias[g.first+l] = w - 0.5*(logNorm+alpha*kernel.Dot(m, s))
 		}
 	}
 	if d.isDiagonal() {
@@ -98,7 +96,8 @@ func (p *pass) keep(buf []float64) {
 func (d *diffused) keptSize() int { return rowBlock * (len(d.groups)*d.n + d.k) }
 
 // logits takes rows lo, ..., lo+r-1 of x into the coordinates of each group
-// and finds log w_k N(x; k), if relative without what all k have in common.
+// and finds log w_k N(x; k) less the bias, if relative also without what all k
+// have in common.
 func (p *pass) logits(x *mat.Dense, lo, r int, relative bool) {
 	n := p.n
 	for i, g := range p.groups {
@@ -110,27 +109,20 @@ func (p *pass) logits(x *mat.Dense, lo, r int, relative bool) {
 			p.coordinates(e, x, p.alpha, i, lo, r)
 		}
 		logit := p.resp[g.first*rowBlock:]
-		var quad []float64
-		if !relative || len(p.groups) > 1 {
-			quad = p.sums[:r]
-			inv := p.invVar[i*n : (i+1)*n]
-			for l := range quad {
-				quad[l] = 0
-				for j, v := range e[l*ld:][:n] {
-					quad[l] -= 0.5 * v * v * inv[j]
-				}
+		kernel.Gemm(false, true, k, r, n, 1, p.scaled[g.first*n:], n, e, ld, 0, logit, rowBlock)
+		if relative && len(p.groups) == 1 {
+			return
+		}
+		quad, inv := p.sums[:r], p.invVar[i*n:(i+1)*n]
+		for l := range quad {
+			quad[l] = 0
+			for j, v := range e[l*ld:][:n] {
+				quad[l] -= 0.5 * v * v * inv[j]
 			}
 		}
-		for l, b := range p.bias[g.first : g.first+k] {
-			row := logit[l*rowBlock:][:r]
-			for j := range row {
-				row[j] = b
-			}
-			if quad != nil {
-				kernel.Add(row, row, quad)
-			}
+		for l := range k {
+			kernel.Add(logit[l*rowBlock:][:r], logit[l*rowBlock:][:r], quad)
 		}
-		kernel.Gemm(false, true, k, r, n, 1, p.scaled[g.first*n:], n, e, ld, 1, logit, rowBlock)
 	}
 }
 
@@ -138,7 +130,7 @@ func (p *pass) logits(x *mat.Dense, lo, r int, relative bool) {
 // of x.
 func (p *pass) responsibilities(x *mat.Dense, lo, r int) {
 	p.logits(x, lo, r, true)
-	kernel.SoftmaxColumns(p.k, r, p.resp, rowBlock)
+	kernel.SoftmaxColumns(p.k, r, p.resp, rowBlock, p.bias)
 }
 
 // logProb sets dst to the log densities at the rows of x from lo.
@@ -146,6 +138,9 @@ func (p *pass) logProb(dst []float64, x *mat.Dense, lo int) {
 	r := len(dst)
 	p.logits(x, lo, r, false)
 	kernel.Transpose(p.k, r, p.push, p.k, p.resp, rowBlock)
+	for l := range r {
+		kernel.Add(p.push[l*p.k:][:p.k], p.push[l*p.k:][:p.k], p.bias)
+	}
 	kernel.LogSumExpRows(dst, r, p.k, p.push, p.k)
 }
 

@@ -1,11 +1,12 @@
 package kernel
 
-// SoftmaxColumns replaces each column of the m×n matrix x with leading
-// dimension ld by exp(x_ij)/Σ_l exp(x_lj), without overflow. It is faster than
-// SoftmaxRows where columns are short.
-func SoftmaxColumns[T Float](m, n int, x []T, ld int) {
+// SoftmaxColumns adds bias[i] to each element of row i of the m×n matrix x
+// with leading dimension ld, and replaces x by exp(x_ij)/Σ_l exp(x_lj), without
+// overflow. It is faster than SoftmaxRows where columns are short.
+func SoftmaxColumns[T Float](m, n int, x []T, ld int, bias []T) {
 	checkMatrix("X", m, n, ld, len(x))
-	if m == 0 || n == 0 || softmaxColumnsSIMD(m, n, x, ld) {
+	checkLen("bias and column", m, len(bias))
+	if m == 0 || n == 0 || softmaxColumnsSIMD(m, n, x, ld, bias) {
 		return
 	}
 	const width = 64
@@ -13,10 +14,13 @@ func SoftmaxColumns[T Float](m, n int, x []T, ld int) {
 	for j := 0; j < n; j += width {
 		w := min(width, n-j)
 		row := func(i int) []T { return x[i*ld+j:][:w] }
-		copy(top[:], row(0))
-		for i := 1; i < m; i++ {
+		for i := range m {
 			for l, v := range row(i) {
-				top[l] = max(top[l], v)
+				v += bias[i]
+				row(i)[l] = v
+				if i == 0 || v > top[l] {
+					top[l] = v
+				}
 			}
 		}
 		clear(total[:])

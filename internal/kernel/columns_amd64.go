@@ -4,42 +4,52 @@
 
 package kernel
 
-// is the softmax of n columns of m elements.
+// is the softmax of n columns of m elements and biases.
 //
 //go:noescape
-func softmaxColumnsF32AVX2(x *byte, ld int, m int, n int)
+func softmaxColumnsF32AVX2(x *byte, bias *byte, ld int, m int, n int)
 
 // replaces n columns of d by y (d - Σ y d).
 //
 //go:noescape
 func softmaxBackColumnsF32AVX2(d *byte, y *byte, ld int, m int, n int)
 
-// is the softmax of n columns of m elements.
+// is the softmax of n columns of m elements and biases.
 //
 //go:noescape
-func softmaxColumnsF64AVX2(x *byte, ld int, m int, n int)
+func softmaxColumnsF64AVX2(x *byte, bias *byte, ld int, m int, n int)
 
 // replaces n columns of d by y (d - Σ y d).
 //
 //go:noescape
 func softmaxBackColumnsF64AVX2(d *byte, y *byte, ld int, m int, n int)
 
-// is the softmax of n columns of m elements.
+// is the softmax of n columns of m elements and biases.
 //
 //go:noescape
-func softmaxColumnsF32AVX512(x *byte, ld int, m int, n int)
+func softmaxColumnsF32AVX512(x *byte, bias *byte, ld int, m int, n int)
 
 // replaces n columns of d by y (d - Σ y d).
 //
 //go:noescape
 func softmaxBackColumnsF32AVX512(d *byte, y *byte, ld int, m int, n int)
 
-// is the softmax of n columns of m elements.
+// is the softmax of n columns of m elements and biases.
 //
 //go:noescape
-func softmaxColumnsF64AVX512(x *byte, ld int, m int, n int)
+func softmaxColumnsF64AVX512(x *byte, bias *byte, ld int, m int, n int)
 
 // replaces n columns of d by y (d - Σ y d).
 //
 //go:noescape
 func softmaxBackColumnsF64AVX512(d *byte, y *byte, ld int, m int, n int)
+
+// fills n blocks of 16 numbers.
+//
+//go:noescape
+func normalsF64AVX2(dst *byte, state *byte, n int)
+
+// fills n blocks of 16 numbers.
+//
+//go:noescape
+func normalsF64AVX512(dst *byte, state *byte, n int)

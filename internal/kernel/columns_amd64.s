@@ -4,33 +4,41 @@
 
 #include "textflag.h"
 
-// func softmaxColumnsF32AVX2(x *byte, ld int, m int, n int)
+// func softmaxColumnsF32AVX2(x *byte, bias *byte, ld int, m int, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxColumnsF32AVX2(SB), NOSPLIT, $0-32
+TEXT ·softmaxColumnsF32AVX2(SB), NOSPLIT, $0-40
 	MOVQ x+0(FP), AX
-	MOVQ ld+8(FP), CX
-	MOVQ n+24(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
+	MOVQ ld+16(FP), DX
+	MOVQ n+32(FP), BX
+	XORQ SI, SI
+	SUBQ $0x08, BX
 	JLT  rest
 
 vector:
 	VBROADCASTSS kff800000<>+0(SB), Y0
 	VXORPS       Y1, Y1, Y1
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 top:
-	VMOVUPS (SI), Y2
-	VMAXPS  Y2, Y0, Y0
-	ADDQ    CX, SI
-	DECQ    DI
-	JNE     top
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	VBROADCASTSS (CX), Y2
+	ADDQ         $0x04, CX
+	VMOVUPS      (DI), Y3
+	VADDPS       Y3, Y2, Y2
+	VMAXPS       Y2, Y0, Y0
+	ADDQ         DX, DI
+	DECQ         R8
+	JNE          top
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 exp:
-	VMOVUPS      (SI), Y2
+	VBROADCASTSS (CX), Y2
+	ADDQ         $0x04, CX
+	VMOVUPS      (DI), Y3
+	VADDPS       Y3, Y2, Y2
 	VSUBPS       Y0, Y2, Y2
 	VBROADCASTSS kc2f00000<>+0(SB), Y3
 	VMAXPS       Y2, Y3, Y2
@@ -60,50 +68,58 @@ exp:
 	VMULPS       Y4, Y2, Y2
 	VPSLLD       $0x17, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y2, (DI)
 	VADDPS       Y2, Y1, Y1
-	ADDQ         CX, SI
-	DECQ         DI
+	ADDQ         DX, DI
+	DECQ         R8
 	JNE          exp
 	VBROADCASTSS k3f800000<>+0(SB), Y0
 	VDIVPS       Y1, Y0, Y0
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	LEAQ         (AX)(SI*1), CX
+	MOVQ         m+24(FP), DI
 
 scale:
-	VMOVUPS (SI), Y1
+	VMOVUPS (CX), Y1
 	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (SI)
-	ADDQ    CX, SI
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
 	DECQ    DI
 	JNE     scale
-	ADDQ    $0x20, BX
-	SUBQ    $0x08, DX
+	ADDQ    $0x20, SI
+	SUBQ    $0x08, BX
 	JGE     vector
 
 rest:
-	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
 	JEQ          done
-	LEAQ         lanes32<>+32(SB), SI
-	SHLQ         $0x02, DX
-	SUBQ         DX, SI
-	VMOVUPS      (SI), Y0
+	LEAQ         lanes32<>+32(SB), CX
+	SHLQ         $0x02, BX
+	SUBQ         BX, CX
+	VMOVUPS      (CX), Y0
 	VBROADCASTSS kff800000<>+0(SB), Y1
 	VXORPS       Y2, Y2, Y2
-	LEAQ         (AX)(BX*1), DX
-	MOVQ         m+16(FP), SI
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 top_rest:
-	VMASKMOVPS (DX), Y0, Y3
-	VMAXPS     Y3, Y1, Y1
-	ADDQ       CX, DX
-	DECQ       SI
-	JNE        top_rest
-	LEAQ       (AX)(BX*1), DX
-	MOVQ       m+16(FP), SI
+	VBROADCASTSS (CX), Y3
+	ADDQ         $0x04, CX
+	VMASKMOVPS   (BX), Y0, Y4
+	VADDPS       Y4, Y3, Y3
+	VMAXPS       Y3, Y1, Y1
+	ADDQ         DX, BX
+	DECQ         DI
+	JNE          top_rest
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 exp_rest:
-	VMASKMOVPS   (DX), Y0, Y3
+	VBROADCASTSS (CX), Y3
+	ADDQ         $0x04, CX
+	VMASKMOVPS   (BX), Y0, Y4
+	VADDPS       Y4, Y3, Y3
 	VSUBPS       Y1, Y3, Y3
 	VBROADCASTSS kc2f00000<>+0(SB), Y4
 	VMAXPS       Y3, Y4, Y3
@@ -133,22 +149,22 @@ exp_rest:
 	VMULPS       Y5, Y3, Y3
 	VPSLLD       $0x17, Y4, Y4
 	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y0, (DX)
+	VMASKMOVPS   Y3, Y0, (BX)
 	VADDPS       Y3, Y2, Y2
-	ADDQ         CX, DX
-	DECQ         SI
+	ADDQ         DX, BX
+	DECQ         DI
 	JNE          exp_rest
 	VBROADCASTSS k3f800000<>+0(SB), Y1
 	VDIVPS       Y2, Y1, Y1
-	LEAQ         (AX)(BX*1), AX
-	MOVQ         m+16(FP), DX
+	LEAQ         (AX)(SI*1), AX
+	MOVQ         m+24(FP), CX
 
 scale_rest:
 	VMASKMOVPS (AX), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (AX)
-	ADDQ       CX, AX
-	DECQ       DX
+	ADDQ       DX, AX
+	DECQ       CX
 	JNE        scale_rest
 
 done:
@@ -387,33 +403,41 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxColumnsF64AVX2(x *byte, ld int, m int, n int)
+// func softmaxColumnsF64AVX2(x *byte, bias *byte, ld int, m int, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxColumnsF64AVX2(SB), NOSPLIT, $0-32
+TEXT ·softmaxColumnsF64AVX2(SB), NOSPLIT, $0-40
 	MOVQ x+0(FP), AX
-	MOVQ ld+8(FP), CX
-	MOVQ n+24(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
+	MOVQ ld+16(FP), DX
+	MOVQ n+32(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, BX
 	JLT  rest
 
 vector:
 	VBROADCASTSD kfff0000000000000<>+0(SB), Y0
 	VXORPS       Y1, Y1, Y1
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 top:
-	VMOVUPD (SI), Y2
-	VMAXPD  Y2, Y0, Y0
-	ADDQ    CX, SI
-	DECQ    DI
-	JNE     top
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	VBROADCASTSD (CX), Y2
+	ADDQ         $0x08, CX
+	VMOVUPD      (DI), Y3
+	VADDPD       Y3, Y2, Y2
+	VMAXPD       Y2, Y0, Y0
+	ADDQ         DX, DI
+	DECQ         R8
+	JNE          top
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 exp:
-	VMOVUPD      (SI), Y2
+	VBROADCASTSD (CX), Y2
+	ADDQ         $0x08, CX
+	VMOVUPD      (DI), Y3
+	VADDPD       Y3, Y2, Y2
 	VSUBPD       Y0, Y2, Y2
 	VBROADCASTSD kc089000000000000<>+0(SB), Y3
 	VMAXPD       Y2, Y3, Y2
@@ -447,50 +471,58 @@ exp:
 	VMULPD       Y4, Y2, Y2
 	VPSLLQ       $0x34, Y3, Y3
 	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, (SI)
+	VMOVUPD      Y2, (DI)
 	VADDPD       Y2, Y1, Y1
-	ADDQ         CX, SI
-	DECQ         DI
+	ADDQ         DX, DI
+	DECQ         R8
 	JNE          exp
 	VBROADCASTSD k3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y1, Y0, Y0
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	LEAQ         (AX)(SI*1), CX
+	MOVQ         m+24(FP), DI
 
 scale:
-	VMOVUPD (SI), Y1
+	VMOVUPD (CX), Y1
 	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, (SI)
-	ADDQ    CX, SI
+	VMOVUPD Y1, (CX)
+	ADDQ    DX, CX
 	DECQ    DI
 	JNE     scale
-	ADDQ    $0x20, BX
-	SUBQ    $0x04, DX
+	ADDQ    $0x20, SI
+	SUBQ    $0x04, BX
 	JGE     vector
 
 rest:
-	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
 	JEQ          done
-	LEAQ         lanes64<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPS      (SI), Y0
+	LEAQ         lanes64<>+32(SB), CX
+	SHLQ         $0x03, BX
+	SUBQ         BX, CX
+	VMOVUPS      (CX), Y0
 	VBROADCASTSD kfff0000000000000<>+0(SB), Y1
 	VXORPS       Y2, Y2, Y2
-	LEAQ         (AX)(BX*1), DX
-	MOVQ         m+16(FP), SI
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 top_rest:
-	VMASKMOVPD (DX), Y0, Y3
-	VMAXPD     Y3, Y1, Y1
-	ADDQ       CX, DX
-	DECQ       SI
-	JNE        top_rest
-	LEAQ       (AX)(BX*1), DX
-	MOVQ       m+16(FP), SI
+	VBROADCASTSD (CX), Y3
+	ADDQ         $0x08, CX
+	VMASKMOVPD   (BX), Y0, Y4
+	VADDPD       Y4, Y3, Y3
+	VMAXPD       Y3, Y1, Y1
+	ADDQ         DX, BX
+	DECQ         DI
+	JNE          top_rest
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 exp_rest:
-	VMASKMOVPD   (DX), Y0, Y3
+	VBROADCASTSD (CX), Y3
+	ADDQ         $0x08, CX
+	VMASKMOVPD   (BX), Y0, Y4
+	VADDPD       Y4, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
 	VBROADCASTSD kc089000000000000<>+0(SB), Y4
 	VMAXPD       Y3, Y4, Y3
@@ -524,22 +556,22 @@ exp_rest:
 	VMULPD       Y5, Y3, Y3
 	VPSLLQ       $0x34, Y4, Y4
 	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y0, (DX)
+	VMASKMOVPD   Y3, Y0, (BX)
 	VADDPD       Y3, Y2, Y2
-	ADDQ         CX, DX
-	DECQ         SI
+	ADDQ         DX, BX
+	DECQ         DI
 	JNE          exp_rest
 	VBROADCASTSD k3ff0000000000000<>+0(SB), Y1
 	VDIVPD       Y2, Y1, Y1
-	LEAQ         (AX)(BX*1), AX
-	MOVQ         m+16(FP), DX
+	LEAQ         (AX)(SI*1), AX
+	MOVQ         m+24(FP), CX
 
 scale_rest:
 	VMASKMOVPD (AX), Y0, Y2
 	VMULPD     Y1, Y2, Y2
 	VMASKMOVPD Y2, Y0, (AX)
-	ADDQ       CX, AX
-	DECQ       DX
+	ADDQ       DX, AX
+	DECQ       CX
 	JNE        scale_rest
 
 done:
@@ -752,12 +784,12 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxColumnsF32AVX512(x *byte, ld int, m int, n int)
+// func softmaxColumnsF32AVX512(x *byte, bias *byte, ld int, m int, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·softmaxColumnsF32AVX512(SB), NOSPLIT, $0-32
+TEXT ·softmaxColumnsF32AVX512(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
-	MOVQ         ld+8(FP), CX
-	MOVQ         n+24(FP), DX
+	MOVQ         ld+16(FP), DX
+	MOVQ         n+32(FP), BX
 	VBROADCASTSS kff800000<>+0(SB), Z0
 	VBROADCASTSS kc2f00000<>+0(SB), Z1
 	VBROADCASTSS k42b20000<>+0(SB), Z2
@@ -772,35 +804,43 @@ TEXT ·softmaxColumnsF32AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS k3d2aaa74<>+0(SB), Z11
 	VBROADCASTSS k3f000000<>+0(SB), Z12
 	VBROADCASTSS k3f800000<>+0(SB), Z13
-	XORQ         BX, BX
-	SUBQ         $0x10, DX
+	XORQ         SI, SI
+	SUBQ         $0x10, BX
 	JLT          rest
 
 vector:
 	VMOVUPS Z0, Z14
 	VPXORD  Z15, Z15, Z15
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	MOVQ    bias+8(FP), CX
+	LEAQ    (AX)(SI*1), DI
+	MOVQ    m+24(FP), R8
 
 top:
-	VMOVUPS (SI), Z16
-	VMAXPS  Z16, Z14, Z14
-	ADDQ    CX, SI
-	DECQ    DI
-	JNE     top
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	VBROADCASTSS (CX), Z16
+	ADDQ         $0x04, CX
+	VMOVUPS      (DI), Z17
+	VADDPS       Z17, Z16, Z16
+	VMAXPS       Z16, Z14, Z14
+	ADDQ         DX, DI
+	DECQ         R8
+	JNE          top
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 exp:
-	VMOVUPS      (SI), Z16
+	VBROADCASTSS (CX), Z16
+	ADDQ         $0x04, CX
+	VMOVUPS      (DI), Z17
+	VADDPS       Z17, Z16, Z16
 	VSUBPS       Z14, Z16, Z16
 	VMAXPS       Z16, Z1, Z16
 	VMINPS       Z16, Z2, Z16
-	VMOVUPS      Z3, Z18
-	VFMADD231PS  Z4, Z16, Z18
-	VSUBPS       Z3, Z18, Z18
-	VFNMADD231PS Z5, Z18, Z16
-	VFNMADD231PS Z6, Z18, Z16
+	VMOVUPS      Z3, Z17
+	VFMADD231PS  Z4, Z16, Z17
+	VSUBPS       Z3, Z17, Z17
+	VFNMADD231PS Z5, Z17, Z16
+	VFNMADD231PS Z6, Z17, Z16
 	VMULPS       Z16, Z16, Z19
 	VMOVUPS      Z7, Z20
 	VFMADD213PS  Z8, Z19, Z20
@@ -811,50 +851,58 @@ exp:
 	VFMADD213PS  Z21, Z16, Z20
 	VFMADD213PS  Z16, Z19, Z20
 	VADDPS       Z13, Z20, Z16
-	VSCALEFPS    Z18, Z16, Z16
-	VMOVUPS      Z16, (SI)
+	VSCALEFPS    Z17, Z16, Z16
+	VMOVUPS      Z16, (DI)
 	VADDPS       Z16, Z15, Z15
-	ADDQ         CX, SI
-	DECQ         DI
+	ADDQ         DX, DI
+	DECQ         R8
 	JNE          exp
 	VMOVUPS      Z13, Z14
 	VDIVPS       Z15, Z14, Z14
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	LEAQ         (AX)(SI*1), CX
+	MOVQ         m+24(FP), DI
 
 scale:
-	VMOVUPS (SI), Z16
+	VMOVUPS (CX), Z16
 	VMULPS  Z14, Z16, Z16
-	VMOVUPS Z16, (SI)
-	ADDQ    CX, SI
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
 	DECQ    DI
 	JNE     scale
-	ADDQ    $0x40, BX
-	SUBQ    $0x10, DX
+	ADDQ    $0x40, SI
+	SUBQ    $0x10, BX
 	JGE     vector
 
 rest:
-	ADDQ    $0x10, DX
+	ADDQ    $0x10, BX
 	JEQ     done
-	MOVQ    $0x0000ffff, SI
-	BZHIQ   DX, SI, SI
-	KMOVW   SI, K1
+	MOVQ    $0x0000ffff, CX
+	BZHIQ   BX, CX, CX
+	KMOVW   CX, K1
 	VMOVUPS Z0, Z0
-	VPXORD  Z17, Z17, Z17
-	LEAQ    (AX)(BX*1), DX
-	MOVQ    m+16(FP), SI
+	VPXORD  Z18, Z18, Z18
+	MOVQ    bias+8(FP), CX
+	LEAQ    (AX)(SI*1), BX
+	MOVQ    m+24(FP), DI
 
 top_rest:
-	VMOVUPS.Z (DX), K1, Z14
-	VMAXPS    Z14, Z0, Z0
-	ADDQ      CX, DX
-	DECQ      SI
-	JNE       top_rest
-	LEAQ      (AX)(BX*1), DX
-	MOVQ      m+16(FP), SI
+	VBROADCASTSS (CX), Z14
+	ADDQ         $0x04, CX
+	VMOVUPS.Z    (BX), K1, Z15
+	VADDPS       Z15, Z14, Z14
+	VMAXPS       Z14, Z0, Z0
+	ADDQ         DX, BX
+	DECQ         DI
+	JNE          top_rest
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 exp_rest:
-	VMOVUPS.Z    (DX), K1, Z14
+	VBROADCASTSS (CX), Z14
+	ADDQ         $0x04, CX
+	VMOVUPS.Z    (BX), K1, Z15
+	VADDPS       Z15, Z14, Z14
 	VSUBPS       Z0, Z14, Z14
 	VMAXPS       Z14, Z1, Z14
 	VMINPS       Z14, Z2, Z14
@@ -864,32 +912,32 @@ exp_rest:
 	VFNMADD231PS Z5, Z15, Z14
 	VFNMADD231PS Z6, Z15, Z14
 	VMULPS       Z14, Z14, Z16
-	VMOVUPS      Z7, Z18
-	VFMADD213PS  Z8, Z16, Z18
-	VFMADD213PS  Z9, Z16, Z18
+	VMOVUPS      Z7, Z17
+	VFMADD213PS  Z8, Z16, Z17
+	VFMADD213PS  Z9, Z16, Z17
 	VMOVUPS      Z10, Z19
 	VFMADD213PS  Z11, Z16, Z19
 	VFMADD213PS  Z12, Z16, Z19
-	VFMADD213PS  Z19, Z14, Z18
-	VFMADD213PS  Z14, Z16, Z18
-	VADDPS       Z13, Z18, Z14
+	VFMADD213PS  Z19, Z14, Z17
+	VFMADD213PS  Z14, Z16, Z17
+	VADDPS       Z13, Z17, Z14
 	VSCALEFPS    Z15, Z14, Z14
-	VMOVUPS      Z14, K1, (DX)
-	VADDPS       Z14, Z17, Z17
-	ADDQ         CX, DX
-	DECQ         SI
+	VMOVUPS      Z14, K1, (BX)
+	VADDPS       Z14, Z18, Z18
+	ADDQ         DX, BX
+	DECQ         DI
 	JNE          exp_rest
 	VMOVUPS      Z13, Z0
-	VDIVPS       Z17, Z0, Z0
-	LEAQ         (AX)(BX*1), AX
-	MOVQ         m+16(FP), DX
+	VDIVPS       Z18, Z0, Z0
+	LEAQ         (AX)(SI*1), AX
+	MOVQ         m+24(FP), CX
 
 scale_rest:
 	VMOVUPS.Z (AX), K1, Z1
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)
-	ADDQ      CX, AX
-	DECQ      DX
+	ADDQ      DX, AX
+	DECQ      CX
 	JNE       scale_rest
 
 done:
@@ -977,12 +1025,12 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxColumnsF64AVX512(x *byte, ld int, m int, n int)
+// func softmaxColumnsF64AVX512(x *byte, bias *byte, ld int, m int, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·softmaxColumnsF64AVX512(SB), NOSPLIT, $0-32
+TEXT ·softmaxColumnsF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
-	MOVQ         ld+8(FP), CX
-	MOVQ         n+24(FP), DX
+	MOVQ         ld+16(FP), DX
+	MOVQ         n+32(FP), BX
 	VBROADCASTSD kfff0000000000000<>+0(SB), Z0
 	VBROADCASTSD kc089000000000000<>+0(SB), Z1
 	VBROADCASTSD k4086300000000000<>+0(SB), Z2
@@ -1001,35 +1049,43 @@ TEXT ·softmaxColumnsF64AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSD k3fa5555555553d4f<>+0(SB), Z15
 	VBROADCASTSD k3fe0000000000001<>+0(SB), Z16
 	VBROADCASTSD k3ff0000000000000<>+0(SB), Z17
-	XORQ         BX, BX
-	SUBQ         $0x08, DX
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
 	JLT          rest
 
 vector:
 	VMOVUPD Z0, Z18
 	VPXORD  Z19, Z19, Z19
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	MOVQ    bias+8(FP), CX
+	LEAQ    (AX)(SI*1), DI
+	MOVQ    m+24(FP), R8
 
 top:
-	VMOVUPD (SI), Z20
-	VMAXPD  Z20, Z18, Z18
-	ADDQ    CX, SI
-	DECQ    DI
-	JNE     top
-	LEAQ    (AX)(BX*1), SI
-	MOVQ    m+16(FP), DI
+	VBROADCASTSD (CX), Z20
+	ADDQ         $0x08, CX
+	VMOVUPD      (DI), Z21
+	VADDPD       Z21, Z20, Z20
+	VMAXPD       Z20, Z18, Z18
+	ADDQ         DX, DI
+	DECQ         R8
+	JNE          top
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), DI
+	MOVQ         m+24(FP), R8
 
 exp:
-	VMOVUPD      (SI), Z20
+	VBROADCASTSD (CX), Z20
+	ADDQ         $0x08, CX
+	VMOVUPD      (DI), Z21
+	VADDPD       Z21, Z20, Z20
 	VSUBPD       Z18, Z20, Z20
 	VMAXPD       Z20, Z1, Z20
 	VMINPD       Z20, Z2, Z20
-	VMOVUPD      Z3, Z22
-	VFMADD231PD  Z4, Z20, Z22
-	VSUBPD       Z3, Z22, Z22
-	VFNMADD231PD Z5, Z22, Z20
-	VFNMADD231PD Z6, Z22, Z20
+	VMOVUPD      Z3, Z21
+	VFMADD231PD  Z4, Z20, Z21
+	VSUBPD       Z3, Z21, Z21
+	VFNMADD231PD Z5, Z21, Z20
+	VFNMADD231PD Z6, Z21, Z20
 	VMULPD       Z20, Z20, Z23
 	VMOVUPD      Z7, Z24
 	VFMADD213PD  Z8, Z23, Z24
@@ -1044,50 +1100,58 @@ exp:
 	VFMADD213PD  Z25, Z20, Z24
 	VFMADD213PD  Z20, Z23, Z24
 	VADDPD       Z17, Z24, Z20
-	VSCALEFPD    Z22, Z20, Z20
-	VMOVUPD      Z20, (SI)
+	VSCALEFPD    Z21, Z20, Z20
+	VMOVUPD      Z20, (DI)
 	VADDPD       Z20, Z19, Z19
-	ADDQ         CX, SI
-	DECQ         DI
+	ADDQ         DX, DI
+	DECQ         R8
 	JNE          exp
 	VMOVUPD      Z17, Z18
 	VDIVPD       Z19, Z18, Z18
-	LEAQ         (AX)(BX*1), SI
-	MOVQ         m+16(FP), DI
+	LEAQ         (AX)(SI*1), CX
+	MOVQ         m+24(FP), DI
 
 scale:
-	VMOVUPD (SI), Z20
+	VMOVUPD (CX), Z20
 	VMULPD  Z18, Z20, Z20
-	VMOVUPD Z20, (SI)
-	ADDQ    CX, SI
+	VMOVUPD Z20, (CX)
+	ADDQ    DX, CX
 	DECQ    DI
 	JNE     scale
-	ADDQ    $0x40, BX
-	SUBQ    $0x08, DX
+	ADDQ    $0x40, SI
+	SUBQ    $0x08, BX
 	JGE     vector
 
 rest:
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 	JEQ     done
-	MOVQ    $0x000000ff, SI
-	BZHIQ   DX, SI, SI
-	KMOVW   SI, K1
+	MOVQ    $0x000000ff, CX
+	BZHIQ   BX, CX, CX
+	KMOVW   CX, K1
 	VMOVUPD Z0, Z0
-	VPXORD  Z21, Z21, Z21
-	LEAQ    (AX)(BX*1), DX
-	MOVQ    m+16(FP), SI
+	VPXORD  Z22, Z22, Z22
+	MOVQ    bias+8(FP), CX
+	LEAQ    (AX)(SI*1), BX
+	MOVQ    m+24(FP), DI
 
 top_rest:
-	VMOVUPD.Z (DX), K1, Z18
-	VMAXPD    Z18, Z0, Z0
-	ADDQ      CX, DX
-	DECQ      SI
-	JNE       top_rest
-	LEAQ      (AX)(BX*1), DX
-	MOVQ      m+16(FP), SI
+	VBROADCASTSD (CX), Z18
+	ADDQ         $0x08, CX
+	VMOVUPD.Z    (BX), K1, Z19
+	VADDPD       Z19, Z18, Z18
+	VMAXPD       Z18, Z0, Z0
+	ADDQ         DX, BX
+	DECQ         DI
+	JNE          top_rest
+	MOVQ         bias+8(FP), CX
+	LEAQ         (AX)(SI*1), BX
+	MOVQ         m+24(FP), DI
 
 exp_rest:
-	VMOVUPD.Z    (DX), K1, Z18
+	VBROADCASTSD (CX), Z18
+	ADDQ         $0x08, CX
+	VMOVUPD.Z    (BX), K1, Z19
+	VADDPD       Z19, Z18, Z18
 	VSUBPD       Z0, Z18, Z18
 	VMAXPD       Z18, Z1, Z18
 	VMINPD       Z18, Z2, Z18
@@ -1097,36 +1161,36 @@ exp_rest:
 	VFNMADD231PD Z5, Z19, Z18
 	VFNMADD231PD Z6, Z19, Z18
 	VMULPD       Z18, Z18, Z20
-	VMOVUPD      Z7, Z22
-	VFMADD213PD  Z8, Z20, Z22
-	VFMADD213PD  Z9, Z20, Z22
-	VFMADD213PD  Z10, Z20, Z22
-	VFMADD213PD  Z11, Z20, Z22
+	VMOVUPD      Z7, Z21
+	VFMADD213PD  Z8, Z20, Z21
+	VFMADD213PD  Z9, Z20, Z21
+	VFMADD213PD  Z10, Z20, Z21
+	VFMADD213PD  Z11, Z20, Z21
 	VMOVUPD      Z12, Z23
 	VFMADD213PD  Z13, Z20, Z23
 	VFMADD213PD  Z14, Z20, Z23
 	VFMADD213PD  Z15, Z20, Z23
 	VFMADD213PD  Z16, Z20, Z23
-	VFMADD213PD  Z23, Z18, Z22
-	VFMADD213PD  Z18, Z20, Z22
-	VADDPD       Z17, Z22, Z18
+	VFMADD213PD  Z23, Z18, Z21
+	VFMADD213PD  Z18, Z20, Z21
+	VADDPD       Z17, Z21, Z18
 	VSCALEFPD    Z19, Z18, Z18
-	VMOVUPD      Z18, K1, (DX)
-	VADDPD       Z18, Z21, Z21
-	ADDQ         CX, DX
-	DECQ         SI
+	VMOVUPD      Z18, K1, (BX)
+	VADDPD       Z18, Z22, Z22
+	ADDQ         DX, BX
+	DECQ         DI
 	JNE          exp_rest
 	VMOVUPD      Z17, Z0
-	VDIVPD       Z21, Z0, Z0
-	LEAQ         (AX)(BX*1), AX
-	MOVQ         m+16(FP), DX
+	VDIVPD       Z22, Z0, Z0
+	LEAQ         (AX)(SI*1), AX
+	MOVQ         m+24(FP), CX
 
 scale_rest:
 	VMOVUPD.Z (AX), K1, Z1
 	VMULPD    Z0, Z1, Z1
 	VMOVUPD   Z1, K1, (AX)
-	ADDQ      CX, AX
-	DECQ      DX
+	ADDQ      DX, AX
+	DECQ      CX
 	JNE       scale_rest
 
 done:
@@ -1211,5 +1275,594 @@ back_rest:
 	JNE       back_rest
 
 done:
+	VZEROUPPER
+	RET
+
+// func normalsF64AVX2(dst *byte, state *byte, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalsF64AVX2(SB), NOSPLIT, $0-24
+	MOVQ    state+8(FP), AX
+	VMOVUPD (AX), Y0
+	VMOVUPD 64(AX), Y1
+	VMOVUPD 128(AX), Y2
+	VMOVUPD 192(AX), Y3
+	MOVQ    dst+0(FP), CX
+	MOVQ    n+16(FP), DX
+
+block0:
+	VBROADCASTSD k4000000000000000<>+0(SB), Y4
+	VPADDQ       Y3, Y0, Y5
+	VPSLLQ       $0x17, Y5, Y6
+	VPSRLQ       $0x29, Y5, Y5
+	VORPD        Y5, Y6, Y5
+	VPADDQ       Y0, Y5, Y5
+	VPSLLQ       $0x11, Y1, Y6
+	VXORPD       Y0, Y2, Y2
+	VXORPD       Y1, Y3, Y3
+	VXORPD       Y2, Y1, Y1
+	VXORPD       Y3, Y0, Y0
+	VXORPD       Y6, Y2, Y2
+	VPSLLQ       $0x2d, Y3, Y6
+	VPSRLQ       $0x13, Y3, Y3
+	VORPD        Y3, Y6, Y3
+	VMOVUPD      Y3, Y3
+	VPSRLQ       $0x0c, Y5, Y5
+	VORPD        k3ff0000000000000<>+0(SB), Y5, Y5
+	VSUBPD       Y5, Y4, Y4
+	VPADDQ       k00095f619980c433<>+0(SB), Y4, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VANDPD       k000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       k3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VORPD        k4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       k43300000000003ff<>+0(SB), Y5, Y5
+	VSUBPD       k3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       k4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       k3fe0000000000000<>+0(SB), Y4, Y8
+	VMULPD       Y4, Y8, Y8
+	VMULPD       Y7, Y7, Y9
+	VBROADCASTSD k3fc2b5f68a50d9a7<>+0(SB), Y10
+	VFMADD213PD  k3fc7462b91b8df66<>+0(SB), Y9, Y10
+	VFMADD213PD  k3fd2492492dfd86c<>+0(SB), Y9, Y10
+	VFMADD213PD  k3fe5555555555558<>+0(SB), Y9, Y10
+	VBROADCASTSD k3fc39fdcceb4bb35<>+0(SB), Y11
+	VFMADD213PD  k3fcc71c62d5e53e0<>+0(SB), Y9, Y11
+	VFMADD213PD  k3fd9999999995273<>+0(SB), Y9, Y11
+	VFMADD213PD  Y10, Y7, Y11
+	VFMADD213PD  Y8, Y7, Y11
+	VMULPD       Y6, Y11, Y6
+	VFMADD231PD  k3d2ef35793c76730<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y8, Y6
+	VSUBPD       Y4, Y6, Y4
+	VBROADCASTSD k3fe62e42fefa3800<>+0(SB), Y6
+	VFMSUB213PD  Y4, Y6, Y5
+	VMULPD       kc000000000000000<>+0(SB), Y5, Y4
+	VSQRTPD      Y4, Y4
+	VPADDQ       Y3, Y0, Y5
+	VPSLLQ       $0x17, Y5, Y6
+	VPSRLQ       $0x29, Y5, Y5
+	VORPD        Y5, Y6, Y5
+	VPADDQ       Y0, Y5, Y5
+	VPSLLQ       $0x11, Y1, Y6
+	VXORPD       Y0, Y2, Y2
+	VXORPD       Y1, Y3, Y3
+	VXORPD       Y2, Y1, Y1
+	VXORPD       Y3, Y0, Y0
+	VXORPD       Y6, Y2, Y2
+	VPSLLQ       $0x2d, Y3, Y6
+	VPSRLQ       $0x13, Y3, Y3
+	VORPD        Y3, Y6, Y3
+	VMOVUPD      Y3, Y3
+	VPSRLQ       $0x0c, Y5, Y6
+	VORPD        k3ff0000000000000<>+0(SB), Y6, Y6
+	VSUBPD       k3ff8000000000000<>+0(SB), Y6, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VBROADCASTSD kbe58a404211f9544<>+0(SB), Y9
+	VFMADD213PD  kbef6fadb9f155742<>+0(SB), Y8, Y9
+	VFMADD213PD  kbf7e3074fde8871e<>+0(SB), Y8, Y9
+	VFMADD213PD  kbfe32d2cce62bd85<>+0(SB), Y8, Y9
+	VFMADD213PD  kc014abbce625be52<>+0(SB), Y8, Y9
+	VBROADCASTSD k3eaaaec32af93357<>+0(SB), Y10
+	VFMADD213PD  k3f3e8f434d018d61<>+0(SB), Y8, Y10
+	VFMADD213PD  k3fb50783487ee781<>+0(SB), Y8, Y10
+	VFMADD213PD  k400466bc6775aae1<>+0(SB), Y8, Y10
+	VFMADD213PD  k400921fb54442d18<>+0(SB), Y8, Y10
+	VFMADD213PD  Y10, Y7, Y9
+	VMULPD       Y6, Y9, Y6
+	VBROADCASTSD k3e2ef6e308d6d1bb<>+0(SB), Y9
+	VFMADD213PD  k3ed20c62c2f2d7f1<>+0(SB), Y8, Y9
+	VFMADD213PD  k3f5f9d38a3763cbd<>+0(SB), Y8, Y9
+	VFMADD213PD  k3fce1f506891bab7<>+0(SB), Y8, Y9
+	VFMADD213PD  k40103c1f081b5ac3<>+0(SB), Y8, Y9
+	VFMADD213PD  k3ff0000000000000<>+0(SB), Y8, Y9
+	VBROADCASTSD kbe82a0c591af8310<>+0(SB), Y10
+	VFMADD213PD  kbf1b6e24f44b128a<>+0(SB), Y8, Y10
+	VFMADD213PD  kbf9a6d1f2a204a87<>+0(SB), Y8, Y10
+	VFMADD213PD  kbff55d3c7e3cbff8<>+0(SB), Y8, Y10
+	VFMADD213PD  kc013bd3cc9be45de<>+0(SB), Y8, Y10
+	VFMADD213PD  Y9, Y7, Y10
+	VPSLLQ       $0x3f, Y5, Y5
+	VXORPD       Y5, Y10, Y5
+	VMULPD       Y4, Y6, Y6
+	VMOVUPD      Y6, (CX)
+	VMULPD       Y4, Y5, Y4
+	VMOVUPD      Y4, 64(CX)
+	ADDQ         $0x00000080, CX
+	DECQ         DX
+	JNE          block0
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 64(AX)
+	VMOVUPD      Y2, 128(AX)
+	VMOVUPD      Y3, 192(AX)
+	VMOVUPD      32(AX), Y0
+	VMOVUPD      96(AX), Y1
+	VMOVUPD      160(AX), Y2
+	VMOVUPD      224(AX), Y3
+	MOVQ         dst+0(FP), CX
+	MOVQ         n+16(FP), DX
+
+block32:
+	VBROADCASTSD k4000000000000000<>+0(SB), Y4
+	VPADDQ       Y3, Y0, Y5
+	VPSLLQ       $0x17, Y5, Y6
+	VPSRLQ       $0x29, Y5, Y5
+	VORPD        Y5, Y6, Y5
+	VPADDQ       Y0, Y5, Y5
+	VPSLLQ       $0x11, Y1, Y6
+	VXORPD       Y0, Y2, Y2
+	VXORPD       Y1, Y3, Y3
+	VXORPD       Y2, Y1, Y1
+	VXORPD       Y3, Y0, Y0
+	VXORPD       Y6, Y2, Y2
+	VPSLLQ       $0x2d, Y3, Y6
+	VPSRLQ       $0x13, Y3, Y3
+	VORPD        Y3, Y6, Y3
+	VMOVUPD      Y3, Y3
+	VPSRLQ       $0x0c, Y5, Y5
+	VORPD        k3ff0000000000000<>+0(SB), Y5, Y5
+	VSUBPD       Y5, Y4, Y4
+	VPADDQ       k00095f619980c433<>+0(SB), Y4, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VANDPD       k000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       k3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VORPD        k4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       k43300000000003ff<>+0(SB), Y5, Y5
+	VSUBPD       k3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       k4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       k3fe0000000000000<>+0(SB), Y4, Y8
+	VMULPD       Y4, Y8, Y8
+	VMULPD       Y7, Y7, Y9
+	VBROADCASTSD k3fc2b5f68a50d9a7<>+0(SB), Y10
+	VFMADD213PD  k3fc7462b91b8df66<>+0(SB), Y9, Y10
+	VFMADD213PD  k3fd2492492dfd86c<>+0(SB), Y9, Y10
+	VFMADD213PD  k3fe5555555555558<>+0(SB), Y9, Y10
+	VBROADCASTSD k3fc39fdcceb4bb35<>+0(SB), Y11
+	VFMADD213PD  k3fcc71c62d5e53e0<>+0(SB), Y9, Y11
+	VFMADD213PD  k3fd9999999995273<>+0(SB), Y9, Y11
+	VFMADD213PD  Y10, Y7, Y11
+	VFMADD213PD  Y8, Y7, Y11
+	VMULPD       Y6, Y11, Y6
+	VFMADD231PD  k3d2ef35793c76730<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y8, Y6
+	VSUBPD       Y4, Y6, Y4
+	VBROADCASTSD k3fe62e42fefa3800<>+0(SB), Y6
+	VFMSUB213PD  Y4, Y6, Y5
+	VMULPD       kc000000000000000<>+0(SB), Y5, Y4
+	VSQRTPD      Y4, Y4
+	VPADDQ       Y3, Y0, Y5
+	VPSLLQ       $0x17, Y5, Y6
+	VPSRLQ       $0x29, Y5, Y5
+	VORPD        Y5, Y6, Y5
+	VPADDQ       Y0, Y5, Y5
+	VPSLLQ       $0x11, Y1, Y6
+	VXORPD       Y0, Y2, Y2
+	VXORPD       Y1, Y3, Y3
+	VXORPD       Y2, Y1, Y1
+	VXORPD       Y3, Y0, Y0
+	VXORPD       Y6, Y2, Y2
+	VPSLLQ       $0x2d, Y3, Y6
+	VPSRLQ       $0x13, Y3, Y3
+	VORPD        Y3, Y6, Y3
+	VMOVUPD      Y3, Y3
+	VPSRLQ       $0x0c, Y5, Y6
+	VORPD        k3ff0000000000000<>+0(SB), Y6, Y6
+	VSUBPD       k3ff8000000000000<>+0(SB), Y6, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VBROADCASTSD kbe58a404211f9544<>+0(SB), Y9
+	VFMADD213PD  kbef6fadb9f155742<>+0(SB), Y8, Y9
+	VFMADD213PD  kbf7e3074fde8871e<>+0(SB), Y8, Y9
+	VFMADD213PD  kbfe32d2cce62bd85<>+0(SB), Y8, Y9
+	VFMADD213PD  kc014abbce625be52<>+0(SB), Y8, Y9
+	VBROADCASTSD k3eaaaec32af93357<>+0(SB), Y10
+	VFMADD213PD  k3f3e8f434d018d61<>+0(SB), Y8, Y10
+	VFMADD213PD  k3fb50783487ee781<>+0(SB), Y8, Y10
+	VFMADD213PD  k400466bc6775aae1<>+0(SB), Y8, Y10
+	VFMADD213PD  k400921fb54442d18<>+0(SB), Y8, Y10
+	VFMADD213PD  Y10, Y7, Y9
+	VMULPD       Y6, Y9, Y6
+	VBROADCASTSD k3e2ef6e308d6d1bb<>+0(SB), Y9
+	VFMADD213PD  k3ed20c62c2f2d7f1<>+0(SB), Y8, Y9
+	VFMADD213PD  k3f5f9d38a3763cbd<>+0(SB), Y8, Y9
+	VFMADD213PD  k3fce1f506891bab7<>+0(SB), Y8, Y9
+	VFMADD213PD  k40103c1f081b5ac3<>+0(SB), Y8, Y9
+	VFMADD213PD  k3ff0000000000000<>+0(SB), Y8, Y9
+	VBROADCASTSD kbe82a0c591af8310<>+0(SB), Y10
+	VFMADD213PD  kbf1b6e24f44b128a<>+0(SB), Y8, Y10
+	VFMADD213PD  kbf9a6d1f2a204a87<>+0(SB), Y8, Y10
+	VFMADD213PD  kbff55d3c7e3cbff8<>+0(SB), Y8, Y10
+	VFMADD213PD  kc013bd3cc9be45de<>+0(SB), Y8, Y10
+	VFMADD213PD  Y9, Y7, Y10
+	VPSLLQ       $0x3f, Y5, Y5
+	VXORPD       Y5, Y10, Y5
+	VMULPD       Y4, Y6, Y6
+	VMOVUPD      Y6, 32(CX)
+	VMULPD       Y4, Y5, Y4
+	VMOVUPD      Y4, 96(CX)
+	ADDQ         $0x00000080, CX
+	DECQ         DX
+	JNE          block32
+	VMOVUPD      Y0, 32(AX)
+	VMOVUPD      Y1, 96(AX)
+	VMOVUPD      Y2, 160(AX)
+	VMOVUPD      Y3, 224(AX)
+	VZEROUPPER
+	RET
+
+DATA k4000000000000000<>+0(SB)/8, $0x4000000000000000
+DATA k4000000000000000<>+8(SB)/8, $0x4000000000000000
+DATA k4000000000000000<>+16(SB)/8, $0x4000000000000000
+DATA k4000000000000000<>+24(SB)/8, $0x4000000000000000
+GLOBL k4000000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA k00095f619980c433<>+0(SB)/8, $0x00095f619980c433
+DATA k00095f619980c433<>+8(SB)/8, $0x00095f619980c433
+DATA k00095f619980c433<>+16(SB)/8, $0x00095f619980c433
+DATA k00095f619980c433<>+24(SB)/8, $0x00095f619980c433
+GLOBL k00095f619980c433<>(SB), RODATA|NOPTR, $32
+
+DATA k000fffffffffffff<>+0(SB)/8, $0x000fffffffffffff
+DATA k000fffffffffffff<>+8(SB)/8, $0x000fffffffffffff
+DATA k000fffffffffffff<>+16(SB)/8, $0x000fffffffffffff
+DATA k000fffffffffffff<>+24(SB)/8, $0x000fffffffffffff
+GLOBL k000fffffffffffff<>(SB), RODATA|NOPTR, $32
+
+DATA k3fe6a09e667f3bcd<>+0(SB)/8, $0x3fe6a09e667f3bcd
+DATA k3fe6a09e667f3bcd<>+8(SB)/8, $0x3fe6a09e667f3bcd
+DATA k3fe6a09e667f3bcd<>+16(SB)/8, $0x3fe6a09e667f3bcd
+DATA k3fe6a09e667f3bcd<>+24(SB)/8, $0x3fe6a09e667f3bcd
+GLOBL k3fe6a09e667f3bcd<>(SB), RODATA|NOPTR, $32
+
+DATA k4330000000000000<>+0(SB)/8, $0x4330000000000000
+DATA k4330000000000000<>+8(SB)/8, $0x4330000000000000
+DATA k4330000000000000<>+16(SB)/8, $0x4330000000000000
+DATA k4330000000000000<>+24(SB)/8, $0x4330000000000000
+GLOBL k4330000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA k43300000000003ff<>+0(SB)/8, $0x43300000000003ff
+DATA k43300000000003ff<>+8(SB)/8, $0x43300000000003ff
+DATA k43300000000003ff<>+16(SB)/8, $0x43300000000003ff
+DATA k43300000000003ff<>+24(SB)/8, $0x43300000000003ff
+GLOBL k43300000000003ff<>(SB), RODATA|NOPTR, $32
+
+DATA k3fc2b5f68a50d9a7<>+0(SB)/8, $0x3fc2b5f68a50d9a7
+DATA k3fc2b5f68a50d9a7<>+8(SB)/8, $0x3fc2b5f68a50d9a7
+DATA k3fc2b5f68a50d9a7<>+16(SB)/8, $0x3fc2b5f68a50d9a7
+DATA k3fc2b5f68a50d9a7<>+24(SB)/8, $0x3fc2b5f68a50d9a7
+GLOBL k3fc2b5f68a50d9a7<>(SB), RODATA|NOPTR, $32
+
+DATA k3fc7462b91b8df66<>+0(SB)/8, $0x3fc7462b91b8df66
+DATA k3fc7462b91b8df66<>+8(SB)/8, $0x3fc7462b91b8df66
+DATA k3fc7462b91b8df66<>+16(SB)/8, $0x3fc7462b91b8df66
+DATA k3fc7462b91b8df66<>+24(SB)/8, $0x3fc7462b91b8df66
+GLOBL k3fc7462b91b8df66<>(SB), RODATA|NOPTR, $32
+
+DATA k3fd2492492dfd86c<>+0(SB)/8, $0x3fd2492492dfd86c
+DATA k3fd2492492dfd86c<>+8(SB)/8, $0x3fd2492492dfd86c
+DATA k3fd2492492dfd86c<>+16(SB)/8, $0x3fd2492492dfd86c
+DATA k3fd2492492dfd86c<>+24(SB)/8, $0x3fd2492492dfd86c
+GLOBL k3fd2492492dfd86c<>(SB), RODATA|NOPTR, $32
+
+DATA k3fe5555555555558<>+0(SB)/8, $0x3fe5555555555558
+DATA k3fe5555555555558<>+8(SB)/8, $0x3fe5555555555558
+DATA k3fe5555555555558<>+16(SB)/8, $0x3fe5555555555558
+DATA k3fe5555555555558<>+24(SB)/8, $0x3fe5555555555558
+GLOBL k3fe5555555555558<>(SB), RODATA|NOPTR, $32
+
+DATA k3fc39fdcceb4bb35<>+0(SB)/8, $0x3fc39fdcceb4bb35
+DATA k3fc39fdcceb4bb35<>+8(SB)/8, $0x3fc39fdcceb4bb35
+DATA k3fc39fdcceb4bb35<>+16(SB)/8, $0x3fc39fdcceb4bb35
+DATA k3fc39fdcceb4bb35<>+24(SB)/8, $0x3fc39fdcceb4bb35
+GLOBL k3fc39fdcceb4bb35<>(SB), RODATA|NOPTR, $32
+
+DATA k3fcc71c62d5e53e0<>+0(SB)/8, $0x3fcc71c62d5e53e0
+DATA k3fcc71c62d5e53e0<>+8(SB)/8, $0x3fcc71c62d5e53e0
+DATA k3fcc71c62d5e53e0<>+16(SB)/8, $0x3fcc71c62d5e53e0
+DATA k3fcc71c62d5e53e0<>+24(SB)/8, $0x3fcc71c62d5e53e0
+GLOBL k3fcc71c62d5e53e0<>(SB), RODATA|NOPTR, $32
+
+DATA k3fd9999999995273<>+0(SB)/8, $0x3fd9999999995273
+DATA k3fd9999999995273<>+8(SB)/8, $0x3fd9999999995273
+DATA k3fd9999999995273<>+16(SB)/8, $0x3fd9999999995273
+DATA k3fd9999999995273<>+24(SB)/8, $0x3fd9999999995273
+GLOBL k3fd9999999995273<>(SB), RODATA|NOPTR, $32
+
+DATA k3d2ef35793c76730<>+0(SB)/8, $0x3d2ef35793c76730
+DATA k3d2ef35793c76730<>+8(SB)/8, $0x3d2ef35793c76730
+DATA k3d2ef35793c76730<>+16(SB)/8, $0x3d2ef35793c76730
+DATA k3d2ef35793c76730<>+24(SB)/8, $0x3d2ef35793c76730
+GLOBL k3d2ef35793c76730<>(SB), RODATA|NOPTR, $32
+
+DATA k3fe62e42fefa3800<>+0(SB)/8, $0x3fe62e42fefa3800
+DATA k3fe62e42fefa3800<>+8(SB)/8, $0x3fe62e42fefa3800
+DATA k3fe62e42fefa3800<>+16(SB)/8, $0x3fe62e42fefa3800
+DATA k3fe62e42fefa3800<>+24(SB)/8, $0x3fe62e42fefa3800
+GLOBL k3fe62e42fefa3800<>(SB), RODATA|NOPTR, $32
+
+DATA kc000000000000000<>+0(SB)/8, $0xc000000000000000
+DATA kc000000000000000<>+8(SB)/8, $0xc000000000000000
+DATA kc000000000000000<>+16(SB)/8, $0xc000000000000000
+DATA kc000000000000000<>+24(SB)/8, $0xc000000000000000
+GLOBL kc000000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA k3ff8000000000000<>+0(SB)/8, $0x3ff8000000000000
+DATA k3ff8000000000000<>+8(SB)/8, $0x3ff8000000000000
+DATA k3ff8000000000000<>+16(SB)/8, $0x3ff8000000000000
+DATA k3ff8000000000000<>+24(SB)/8, $0x3ff8000000000000
+GLOBL k3ff8000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA kbe58a404211f9544<>+0(SB)/8, $0xbe58a404211f9544
+DATA kbe58a404211f9544<>+8(SB)/8, $0xbe58a404211f9544
+DATA kbe58a404211f9544<>+16(SB)/8, $0xbe58a404211f9544
+DATA kbe58a404211f9544<>+24(SB)/8, $0xbe58a404211f9544
+GLOBL kbe58a404211f9544<>(SB), RODATA|NOPTR, $32
+
+DATA kbef6fadb9f155742<>+0(SB)/8, $0xbef6fadb9f155742
+DATA kbef6fadb9f155742<>+8(SB)/8, $0xbef6fadb9f155742
+DATA kbef6fadb9f155742<>+16(SB)/8, $0xbef6fadb9f155742
+DATA kbef6fadb9f155742<>+24(SB)/8, $0xbef6fadb9f155742
+GLOBL kbef6fadb9f155742<>(SB), RODATA|NOPTR, $32
+
+DATA kbf7e3074fde8871e<>+0(SB)/8, $0xbf7e3074fde8871e
+DATA kbf7e3074fde8871e<>+8(SB)/8, $0xbf7e3074fde8871e
+DATA kbf7e3074fde8871e<>+16(SB)/8, $0xbf7e3074fde8871e
+DATA kbf7e3074fde8871e<>+24(SB)/8, $0xbf7e3074fde8871e
+GLOBL kbf7e3074fde8871e<>(SB), RODATA|NOPTR, $32
+
+DATA kbfe32d2cce62bd85<>+0(SB)/8, $0xbfe32d2cce62bd85
+DATA kbfe32d2cce62bd85<>+8(SB)/8, $0xbfe32d2cce62bd85
+DATA kbfe32d2cce62bd85<>+16(SB)/8, $0xbfe32d2cce62bd85
+DATA kbfe32d2cce62bd85<>+24(SB)/8, $0xbfe32d2cce62bd85
+GLOBL kbfe32d2cce62bd85<>(SB), RODATA|NOPTR, $32
+
+DATA kc014abbce625be52<>+0(SB)/8, $0xc014abbce625be52
+DATA kc014abbce625be52<>+8(SB)/8, $0xc014abbce625be52
+DATA kc014abbce625be52<>+16(SB)/8, $0xc014abbce625be52
+DATA kc014abbce625be52<>+24(SB)/8, $0xc014abbce625be52
+GLOBL kc014abbce625be52<>(SB), RODATA|NOPTR, $32
+
+DATA k3eaaaec32af93357<>+0(SB)/8, $0x3eaaaec32af93357
+DATA k3eaaaec32af93357<>+8(SB)/8, $0x3eaaaec32af93357
+DATA k3eaaaec32af93357<>+16(SB)/8, $0x3eaaaec32af93357
+DATA k3eaaaec32af93357<>+24(SB)/8, $0x3eaaaec32af93357
+GLOBL k3eaaaec32af93357<>(SB), RODATA|NOPTR, $32
+
+DATA k3f3e8f434d018d61<>+0(SB)/8, $0x3f3e8f434d018d61
+DATA k3f3e8f434d018d61<>+8(SB)/8, $0x3f3e8f434d018d61
+DATA k3f3e8f434d018d61<>+16(SB)/8, $0x3f3e8f434d018d61
+DATA k3f3e8f434d018d61<>+24(SB)/8, $0x3f3e8f434d018d61
+GLOBL k3f3e8f434d018d61<>(SB), RODATA|NOPTR, $32
+
+DATA k3fb50783487ee781<>+0(SB)/8, $0x3fb50783487ee781
+DATA k3fb50783487ee781<>+8(SB)/8, $0x3fb50783487ee781
+DATA k3fb50783487ee781<>+16(SB)/8, $0x3fb50783487ee781
+DATA k3fb50783487ee781<>+24(SB)/8, $0x3fb50783487ee781
+GLOBL k3fb50783487ee781<>(SB), RODATA|NOPTR, $32
+
+DATA k400466bc6775aae1<>+0(SB)/8, $0x400466bc6775aae1
+DATA k400466bc6775aae1<>+8(SB)/8, $0x400466bc6775aae1
+DATA k400466bc6775aae1<>+16(SB)/8, $0x400466bc6775aae1
+DATA k400466bc6775aae1<>+24(SB)/8, $0x400466bc6775aae1
+GLOBL k400466bc6775aae1<>(SB), RODATA|NOPTR, $32
+
+DATA k400921fb54442d18<>+0(SB)/8, $0x400921fb54442d18
+DATA k400921fb54442d18<>+8(SB)/8, $0x400921fb54442d18
+DATA k400921fb54442d18<>+16(SB)/8, $0x400921fb54442d18
+DATA k400921fb54442d18<>+24(SB)/8, $0x400921fb54442d18
+GLOBL k400921fb54442d18<>(SB), RODATA|NOPTR, $32
+
+DATA k3e2ef6e308d6d1bb<>+0(SB)/8, $0x3e2ef6e308d6d1bb
+DATA k3e2ef6e308d6d1bb<>+8(SB)/8, $0x3e2ef6e308d6d1bb
+DATA k3e2ef6e308d6d1bb<>+16(SB)/8, $0x3e2ef6e308d6d1bb
+DATA k3e2ef6e308d6d1bb<>+24(SB)/8, $0x3e2ef6e308d6d1bb
+GLOBL k3e2ef6e308d6d1bb<>(SB), RODATA|NOPTR, $32
+
+DATA k3ed20c62c2f2d7f1<>+0(SB)/8, $0x3ed20c62c2f2d7f1
+DATA k3ed20c62c2f2d7f1<>+8(SB)/8, $0x3ed20c62c2f2d7f1
+DATA k3ed20c62c2f2d7f1<>+16(SB)/8, $0x3ed20c62c2f2d7f1
+DATA k3ed20c62c2f2d7f1<>+24(SB)/8, $0x3ed20c62c2f2d7f1
+GLOBL k3ed20c62c2f2d7f1<>(SB), RODATA|NOPTR, $32
+
+DATA k3f5f9d38a3763cbd<>+0(SB)/8, $0x3f5f9d38a3763cbd
+DATA k3f5f9d38a3763cbd<>+8(SB)/8, $0x3f5f9d38a3763cbd
+DATA k3f5f9d38a3763cbd<>+16(SB)/8, $0x3f5f9d38a3763cbd
+DATA k3f5f9d38a3763cbd<>+24(SB)/8, $0x3f5f9d38a3763cbd
+GLOBL k3f5f9d38a3763cbd<>(SB), RODATA|NOPTR, $32
+
+DATA k3fce1f506891bab7<>+0(SB)/8, $0x3fce1f506891bab7
+DATA k3fce1f506891bab7<>+8(SB)/8, $0x3fce1f506891bab7
+DATA k3fce1f506891bab7<>+16(SB)/8, $0x3fce1f506891bab7
+DATA k3fce1f506891bab7<>+24(SB)/8, $0x3fce1f506891bab7
+GLOBL k3fce1f506891bab7<>(SB), RODATA|NOPTR, $32
+
+DATA k40103c1f081b5ac3<>+0(SB)/8, $0x40103c1f081b5ac3
+DATA k40103c1f081b5ac3<>+8(SB)/8, $0x40103c1f081b5ac3
+DATA k40103c1f081b5ac3<>+16(SB)/8, $0x40103c1f081b5ac3
+DATA k40103c1f081b5ac3<>+24(SB)/8, $0x40103c1f081b5ac3
+GLOBL k40103c1f081b5ac3<>(SB), RODATA|NOPTR, $32
+
+DATA kbe82a0c591af8310<>+0(SB)/8, $0xbe82a0c591af8310
+DATA kbe82a0c591af8310<>+8(SB)/8, $0xbe82a0c591af8310
+DATA kbe82a0c591af8310<>+16(SB)/8, $0xbe82a0c591af8310
+DATA kbe82a0c591af8310<>+24(SB)/8, $0xbe82a0c591af8310
+GLOBL kbe82a0c591af8310<>(SB), RODATA|NOPTR, $32
+
+DATA kbf1b6e24f44b128a<>+0(SB)/8, $0xbf1b6e24f44b128a
+DATA kbf1b6e24f44b128a<>+8(SB)/8, $0xbf1b6e24f44b128a
+DATA kbf1b6e24f44b128a<>+16(SB)/8, $0xbf1b6e24f44b128a
+DATA kbf1b6e24f44b128a<>+24(SB)/8, $0xbf1b6e24f44b128a
+GLOBL kbf1b6e24f44b128a<>(SB), RODATA|NOPTR, $32
+
+DATA kbf9a6d1f2a204a87<>+0(SB)/8, $0xbf9a6d1f2a204a87
+DATA kbf9a6d1f2a204a87<>+8(SB)/8, $0xbf9a6d1f2a204a87
+DATA kbf9a6d1f2a204a87<>+16(SB)/8, $0xbf9a6d1f2a204a87
+DATA kbf9a6d1f2a204a87<>+24(SB)/8, $0xbf9a6d1f2a204a87
+GLOBL kbf9a6d1f2a204a87<>(SB), RODATA|NOPTR, $32
+
+DATA kbff55d3c7e3cbff8<>+0(SB)/8, $0xbff55d3c7e3cbff8
+DATA kbff55d3c7e3cbff8<>+8(SB)/8, $0xbff55d3c7e3cbff8
+DATA kbff55d3c7e3cbff8<>+16(SB)/8, $0xbff55d3c7e3cbff8
+DATA kbff55d3c7e3cbff8<>+24(SB)/8, $0xbff55d3c7e3cbff8
+GLOBL kbff55d3c7e3cbff8<>(SB), RODATA|NOPTR, $32
+
+DATA kc013bd3cc9be45de<>+0(SB)/8, $0xc013bd3cc9be45de
+DATA kc013bd3cc9be45de<>+8(SB)/8, $0xc013bd3cc9be45de
+DATA kc013bd3cc9be45de<>+16(SB)/8, $0xc013bd3cc9be45de
+DATA kc013bd3cc9be45de<>+24(SB)/8, $0xc013bd3cc9be45de
+GLOBL kc013bd3cc9be45de<>(SB), RODATA|NOPTR, $32
+
+// func normalsF64AVX512(dst *byte, state *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalsF64AVX512(SB), NOSPLIT, $0-24
+	MOVQ         state+8(FP), AX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      64(AX), Z1
+	VMOVUPD      128(AX), Z2
+	VMOVUPD      192(AX), Z3
+	MOVQ         dst+0(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD k4000000000000000<>+0(SB), Z4
+	VBROADCASTSD k3ff0000000000000<>+0(SB), Z5
+	VBROADCASTSD k00095f619980c433<>+0(SB), Z6
+	VBROADCASTSD k000fffffffffffff<>+0(SB), Z7
+	VBROADCASTSD k3fe6a09e667f3bcd<>+0(SB), Z8
+	VBROADCASTSD k4330000000000000<>+0(SB), Z9
+	VBROADCASTSD k43300000000003ff<>+0(SB), Z10
+	VBROADCASTSD k3fe0000000000000<>+0(SB), Z11
+	VBROADCASTSD k3fc2b5f68a50d9a7<>+0(SB), Z12
+	VBROADCASTSD k3fc7462b91b8df66<>+0(SB), Z13
+	VBROADCASTSD k3fd2492492dfd86c<>+0(SB), Z14
+	VBROADCASTSD k3fe5555555555558<>+0(SB), Z15
+	VBROADCASTSD k3fc39fdcceb4bb35<>+0(SB), Z16
+	VBROADCASTSD k3fcc71c62d5e53e0<>+0(SB), Z17
+	VBROADCASTSD k3fd9999999995273<>+0(SB), Z18
+	VBROADCASTSD k3d2ef35793c76730<>+0(SB), Z19
+	VBROADCASTSD k3fe62e42fefa3800<>+0(SB), Z20
+	VBROADCASTSD kc000000000000000<>+0(SB), Z21
+	VBROADCASTSD k3ff8000000000000<>+0(SB), Z22
+	VBROADCASTSD kbe58a404211f9544<>+0(SB), Z23
+
+block0:
+	VMOVUPD          Z4, Z24
+	VPADDQ           Z3, Z0, Z25
+	VPROLQ           $0x17, Z25, Z25
+	VPADDQ           Z0, Z25, Z25
+	VPSLLQ           $0x11, Z1, Z26
+	VXORPD           Z0, Z2, Z2
+	VXORPD           Z1, Z3, Z3
+	VXORPD           Z2, Z1, Z1
+	VXORPD           Z3, Z0, Z0
+	VXORPD           Z26, Z2, Z2
+	VPROLQ           $0x2d, Z3, Z3
+	VMOVUPD          Z3, Z3
+	VPSRLQ           $0x0c, Z25, Z25
+	VORPD            Z5, Z25, Z25
+	VSUBPD           Z25, Z24, Z24
+	VPADDQ           Z6, Z24, Z24
+	VPSRLQ           $0x34, Z24, Z25
+	VANDPD           Z7, Z24, Z24
+	VPADDQ           Z8, Z24, Z24
+	VORPD            Z9, Z25, Z25
+	VSUBPD           Z10, Z25, Z25
+	VSUBPD           Z5, Z24, Z24
+	VADDPD           Z4, Z24, Z26
+	VDIVPD           Z26, Z24, Z26
+	VMULPD           Z26, Z26, Z27
+	VMULPD           Z11, Z24, Z28
+	VMULPD           Z24, Z28, Z28
+	VMULPD           Z27, Z27, Z29
+	VMOVUPD          Z12, Z30
+	VFMADD213PD      Z13, Z29, Z30
+	VFMADD213PD      Z14, Z29, Z30
+	VFMADD213PD      Z15, Z29, Z30
+	VMOVUPD          Z16, Z31
+	VFMADD213PD      Z17, Z29, Z31
+	VFMADD213PD      Z18, Z29, Z31
+	VFMADD213PD      Z30, Z27, Z31
+	VFMADD213PD      Z28, Z27, Z31
+	VMULPD           Z26, Z31, Z26
+	VFMADD231PD      Z19, Z25, Z26
+	VSUBPD           Z26, Z28, Z26
+	VSUBPD           Z24, Z26, Z24
+	VFMSUB213PD      Z24, Z20, Z25
+	VMULPD           Z21, Z25, Z24
+	VSQRTPD          Z24, Z24
+	VPADDQ           Z3, Z0, Z25
+	VPROLQ           $0x17, Z25, Z25
+	VPADDQ           Z0, Z25, Z25
+	VPSLLQ           $0x11, Z1, Z26
+	VXORPD           Z0, Z2, Z2
+	VXORPD           Z1, Z3, Z3
+	VXORPD           Z2, Z1, Z1
+	VXORPD           Z3, Z0, Z0
+	VXORPD           Z26, Z2, Z2
+	VPROLQ           $0x2d, Z3, Z3
+	VMOVUPD          Z3, Z3
+	VPSRLQ           $0x0c, Z25, Z26
+	VORPD            Z5, Z26, Z26
+	VSUBPD           Z22, Z26, Z26
+	VMULPD           Z26, Z26, Z27
+	VMULPD           Z27, Z27, Z28
+	VMOVUPD          Z23, Z29
+	VFMADD213PD.BCST kbef6fadb9f155742<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST kbf7e3074fde8871e<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST kbfe32d2cce62bd85<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST kc014abbce625be52<>+0(SB), Z28, Z29
+	VBROADCASTSD     k3eaaaec32af93357<>+0(SB), Z30
+	VFMADD213PD.BCST k3f3e8f434d018d61<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST k3fb50783487ee781<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST k400466bc6775aae1<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST k400921fb54442d18<>+0(SB), Z28, Z30
+	VFMADD213PD      Z30, Z27, Z29
+	VMULPD           Z26, Z29, Z26
+	VBROADCASTSD     k3e2ef6e308d6d1bb<>+0(SB), Z29
+	VFMADD213PD.BCST k3ed20c62c2f2d7f1<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST k3f5f9d38a3763cbd<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST k3fce1f506891bab7<>+0(SB), Z28, Z29
+	VFMADD213PD.BCST k40103c1f081b5ac3<>+0(SB), Z28, Z29
+	VFMADD213PD      Z5, Z28, Z29
+	VBROADCASTSD     kbe82a0c591af8310<>+0(SB), Z30
+	VFMADD213PD.BCST kbf1b6e24f44b128a<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST kbf9a6d1f2a204a87<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST kbff55d3c7e3cbff8<>+0(SB), Z28, Z30
+	VFMADD213PD.BCST kc013bd3cc9be45de<>+0(SB), Z28, Z30
+	VFMADD213PD      Z29, Z27, Z30
+	VPSLLQ           $0x3f, Z25, Z25
+	VXORPD           Z25, Z30, Z25
+	VMULPD           Z24, Z26, Z26
+	VMOVUPD          Z26, (CX)
+	VMULPD           Z24, Z25, Z24
+	VMOVUPD          Z24, 64(CX)
+	ADDQ             $0x00000080, CX
+	DECQ             DX
+	JNE              block0
+	VMOVUPD          Z0, (AX)
+	VMOVUPD          Z1, 64(AX)
+	VMOVUPD          Z2, 128(AX)
+	VMOVUPD          Z3, 192(AX)
 	VZEROUPPER
 	RET

@@ -21,9 +21,11 @@ func expRowsSIMD[T Float](dst []T, ldd int, top, sum, x []T, ldx, n int) bool { 
 
 func adamSIMD[T Float](p, m, v, g []T, c *adamCoefficients[T]) bool { return false }
 
-func softmaxColumnsSIMD[T Float](m, n int, x []T, ld int) bool { return false }
+func softmaxColumnsSIMD[T Float](m, n int, x []T, ld int, bias []T) bool { return false }
 
 func softmaxBackColumnsSIMD[T Float](m, n int, d, y []T, ld int) bool { return false }
+
+func (g *Xoshiro) normalsSIMD(dst []float64, blocks int) bool { return false }
 
 func driftSIMD(x, p, x0, p0, g, s []float64, eps float64) bool { return false }
 

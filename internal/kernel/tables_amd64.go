@@ -53,7 +53,7 @@ var reduceF32AVX2 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX2, colSums2F32AVX2, colSums3F32AVX2, colSums4F32AVX2},
 }
 
-var columnsF32AVX2 = columnSet{softmaxColumnsF32AVX2, softmaxBackColumnsF32AVX2}
+var columnsF32AVX2 = columnSet{softmaxColumnsF32AVX2, softmaxBackColumnsF32AVX2, nil}
 
 var winogradF32AVX2 = winogradSet{
 	lanes: 8,
@@ -116,7 +116,7 @@ var reduceF64AVX2 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX2, colSums2F64AVX2, colSums3F64AVX2, colSums4F64AVX2},
 }
 
-var columnsF64AVX2 = columnSet{softmaxColumnsF64AVX2, softmaxBackColumnsF64AVX2}
+var columnsF64AVX2 = columnSet{softmaxColumnsF64AVX2, softmaxBackColumnsF64AVX2, normalsF64AVX2}
 
 var leapfrogF64AVX2 = leapfrogSet{drift: driftF64AVX2, kick: kickF64AVX2, turnPair: turnPairF64AVX2, turnPairs: turnPairsF64AVX2, turnTrees: turnTreesF64AVX2}
 
@@ -186,7 +186,7 @@ var reduceF32AVX512 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F32AVX512, colSums2F32AVX512, colSums3F32AVX512, colSums4F32AVX512},
 }
 
-var columnsF32AVX512 = columnSet{softmaxColumnsF32AVX512, softmaxBackColumnsF32AVX512}
+var columnsF32AVX512 = columnSet{softmaxColumnsF32AVX512, softmaxBackColumnsF32AVX512, nil}
 
 var winogradF32AVX512 = winogradSet{
 	lanes: 16,
@@ -254,7 +254,7 @@ var reduceF64AVX512 = reduceSet{
 	colSums: [4]func(dst, a *byte, ld, m, last int){colSums1F64AVX512, colSums2F64AVX512, colSums3F64AVX512, colSums4F64AVX512},
 }
 
-var columnsF64AVX512 = columnSet{softmaxColumnsF64AVX512, softmaxBackColumnsF64AVX512}
+var columnsF64AVX512 = columnSet{softmaxColumnsF64AVX512, softmaxBackColumnsF64AVX512, normalsF64AVX512}
 
 var leapfrogF64AVX512 = leapfrogSet{drift: driftF64AVX512, kick: kickF64AVX512, turnPair: turnPairF64AVX512, turnPairs: turnPairsF64AVX512, turnTrees: turnTreesF64AVX512}
 

@@ -78,17 +78,6 @@ func TestNoiseIsUncorrelated(t *testing.T) {
 	}
 }
 
-// The layers have the same area, so the last one ends at the top.
-func TestZiggurat(t *testing.T) {
-	if top := edge[255] * (1 - height[255]); math.Abs(top/area-1) > 1e-9 {
-		t.Errorf("the last layer has area %g, want %g", top, area)
-	}
-	total := 0.5 * math.Erfc(tail/math.Sqrt2) * math.Sqrt(2*math.Pi)
-	if base := tail*height[1] + total; math.Abs(base/area-1) > 1e-9 {
-		t.Errorf("the first layer has area %g, want %g", base, area)
-	}
-}
-
 func BenchmarkNoise(b *testing.B) {
 	x := make([]float64, 1024)
 	src := New(1, 0)

@@ -11,13 +11,20 @@ import (
 // holds elements of a row, so that nothing is summed over its lanes.
 func (v *vec) softmaxColumns() {
 	v.withSpare(func() {
-		v.function("softmaxColumns", "x *byte, ld, m, n int", "is the softmax of n columns of m elements.")
-		x, ld := v.param("x"), v.param("ld")
+		v.function("softmaxColumns", "x, bias *byte, ld, m, n int", "is the softmax of n columns of m elements and biases.")
+		x, bias, ld := v.param("x"), v.GP64(), v.param("ld")
+		shifted := func(p part, row mem) value {
+			b := v.broadcast(mem{Base: bias})
+			v.ADDQ(operand.U8(v.size), bias)
+			return v.add(b, p.load(row))
+		}
 		v.loop("", v.param("n"), func(at reg64, p part) {
 			top, total := v.set(v.k(math.Inf(-1))), v.zero()
-			v.down("top", p, at, ld, []reg64{x}, func(row []mem) { v.op("VMAX", p.load(row[0]), top, top) })
+			v.Load(v.Param("bias"), bias)
+			v.down("top", p, at, ld, []reg64{x}, func(row []mem) { v.op("VMAX", shifted(p, row[0]), top, top) })
+			v.Load(v.Param("bias"), bias)
 			v.down("exp", p, at, ld, []reg64{x}, func(row []mem) {
-				e := v.exp(v.sub(p.load(row[0]), top))
+				e := v.exp(v.sub(shifted(p, row[0]), top))
 				p.store(e, row[0])
 				v.op("VADD", e, total, total)
 			})

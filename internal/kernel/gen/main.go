@@ -23,7 +23,7 @@ func main() {
 	write(os.Args[1], "gemm", (*vec).gemmTiles, (*vec).packing)
 	write(os.Args[1], "elementwise", (*vec).elementwiseLoops)
 	write(os.Args[1], "reduce", (*vec).reductions, (*vec).columnSums, (*vec).softmax, (*vec).adam)
-	write(os.Args[1], "columns", (*vec).softmaxColumns)
+	write(os.Args[1], "columns", (*vec).softmaxColumns, (*vec).normals)
 	write(os.Args[1], "leapfrog", (*vec).leapfrog)
 	write(os.Args[1], "winograd", (*vec).winograd)
 	writeWinograd(filepath.Join(os.Args[1], "winograd_matrices.go"))

@@ -32,7 +32,11 @@ func writeTables(path string) {
 		fmt.Fprintln(&b, "}")
 		fmt.Fprintf(&b, "\nvar reduce%s = reduceSet{\nlanes: %d,\ndot: dot%s, sum: sum%s, softmax: softmax%s, adam: adam%s,\n", f, v.lanes(), f, f, f, f)
 		fmt.Fprintf(&b, "colSums: [4]func(dst, a *byte, ld, m, last int){colSums1%s, colSums2%s, colSums3%s, colSums4%s},\n}\n", f, f, f, f)
-		fmt.Fprintf(&b, "\nvar columns%s = columnSet{softmaxColumns%s, softmaxBackColumns%s}\n", f, f, f)
+		normals := "normals" + f
+		if v.size == 4 {
+			normals = "nil"
+		}
+		fmt.Fprintf(&b, "\nvar columns%s = columnSet{softmaxColumns%s, softmaxBackColumns%s, %s}\n", f, f, f, normals)
 		if v.size == 8 {
 			fmt.Fprintf(&b, "\nvar leapfrog%s = leapfrogSet{drift: drift%s, kick: kick%s, turnPair: turnPair%s, turnPairs: turnPairs%s, turnTrees: turnTrees%s}\n", f, f, f, f, f, f)
 		}
