@@ -48,6 +48,13 @@ func ExponentialRest(bits uint64, b Bits) (float64, Bits) {
 	}
 }
 
+// layer i of the ziggurat is the rectangle of width expEdge[i] above the height
+// of the density there.
+type layer struct {
+	scale  float64 // 2⁻⁵³ expEdge[i]
+	inside float64 // 2⁵³ expEdge[i+1]/expEdge[i]: below it a draw is under the density
+}
+
 var (
 	expLayers [256]layer
 	expEdge   [257]float64 // falling to 0
