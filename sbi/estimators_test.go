@@ -21,8 +21,7 @@ import (
 var estimators = []struct {
 	name  string
 	learn func(ctx context.Context, pri sbi.Prior, sim sbi.Simulator, y []float64, n int) (sbi.SourceSampler, error)
-	long  bool    // takes seconds
-	off   float64 // allowed error of means in standard deviations, if not 0.25
+	long  bool // takes seconds
 }{
 	{name: "NLE", learn: func(ctx context.Context, pri sbi.Prior, sim sbi.Simulator, y []float64, n int) (sbi.SourceSampler, error) {
 		table, err := sbi.Simulate(ctx, pri, sim, n, &sbi.SimulateOptions{Src: rng.New(20, 0)})
@@ -59,7 +58,7 @@ var estimators = []struct {
 			return nil, err
 		}
 		return q.Given(y), nil
-	}, off: 0.35},
+	}},
 }
 
 var smallMAF = flow.MAF{Transforms: 2, Hidden: []int{16}}
@@ -157,13 +156,9 @@ func TestEstimators(t *testing.T) {
 				continue
 			}
 			// Networks that have seen 4000 simulations are off by 0.1 to 0.2
-			// standard deviations, SNRE by 0.29. The prior's is three times the
-			// posterior's; a sequential method without correction has one of 0.6
-			// times.
-			off, widest := 0.25, 1.15
-			if e.off > 0 {
-				off = e.off
-			}
+			// standard deviations. The prior's is three times the posterior's; a
+			// sequential method without correction has one of 0.6 times.
+			const off, widest = 0.25, 1.15
 			for j := range 2 {
 				m, sd := stat.MeanStdDev(mat.Col(nil, j, draws), nil)
 				if math.Abs(m-p.mean[j]) > off*p.sd[j] || sd > widest*p.sd[j] || sd < p.sd[j]/1.2 {

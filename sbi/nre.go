@@ -117,6 +117,10 @@ type NeuralRatio struct {
 // come from any distribution, if that is the prior's for the ratio to be
 // normalised. Unlike NLE it takes data of any kind.
 //
+// The defaults of the training are those of a flow.NSF, but for an EMA of 0.99:
+// the last step of a single network is a matter of chance, which its mean over
+// steps is not.
+//
 // Failed simulations are an error, as for NLE.
 func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRatio, error) {
 	if pri == nil {
@@ -238,7 +242,7 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 	standardize(ys, y, r.mean[dt:], r.sd[dt:])
 
 	s := &optim.Settings{
-		Batch: fit.Batch, Epochs: fit.Epochs, Adam: optim.Adam{Rate: fit.Rate, Decay: 0}, Clip: fit.Clip, EMA: math.Max(0, fit.EMA),
+		Batch: fit.Batch, Epochs: fit.Epochs, Adam: optim.Adam{Rate: fit.Rate, Decay: 0}, Clip: fit.Clip, EMA: fit.EMA,
 		ValidEvery: fit.ValidEvery, Patience: fit.Patience, Drops: max(0, fit.Drops), Src: rng.New(seed, 2), Workers: fit.Workers,
 	}
 	if s.Batch == 0 {
@@ -253,7 +257,10 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 	if s.Clip == 0 {
 		s.Clip = 5
 	}
-	s.Clip = math.Max(s.Clip, 0)
+	if s.EMA == 0 {
+		s.EMA = 0.99
+	}
+	s.Clip, s.EMA = math.Max(s.Clip, 0), math.Max(s.EMA, 0)
 	if len(valid) == 0 {
 		s.Patience = 0
 	}
