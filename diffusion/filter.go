@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/par"
 	"github.com/go-inverse/inverse/internal/rng"
 )
@@ -73,11 +74,14 @@ type swarm struct {
 	*walk
 	threshold   float64
 	logw        []float64 // log weights, not normalised
+	w           []float64 // weights with a mean of 1
+	ess         float64   // the effective number of particles
 	logEvidence float64
 	minESS      float64
 	ancestor    []int
-	workers     int // for blocks of particles
-	spare       mat.Dense
+	workers     int          // for blocks of particles
+	full, spare []*mat.Dense // in gather: what is replaced, and by what
+	fetch       func(lo, hi int) error
 }
 
 // run fills the rows of dst with the draws of as many filters as it takes.
@@ -134,13 +138,20 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 	seed := rng.Seed(o.Src)
 	progress := par.NewProgress(rows, o.Progress)
 	err = par.Each(ctx, workers, filters, func(i int) error {
-		x := mat.NewDense(o.Particles, p.n, nil)
 		s := &swarm{
-			walk:      newWalk(p, x, 0, o.Particles, rng.New(seed, uint64(i))),
+			walk:      newWalk(p, mat.NewDense(o.Particles, p.n, nil), 0, o.Particles, rng.New(seed, uint64(i))),
 			threshold: o.Threshold * float64(o.Particles),
-			logw:      make([]float64, o.Particles), ancestor: make([]int, o.Particles), minESS: math.Inf(1),
+			logw:      make([]float64, o.Particles), w: make([]float64, o.Particles), ancestor: make([]int, o.Particles), minESS: math.Inf(1),
 			// What filters do not need is for their particles.
 			workers: max(1, workers/filters),
+		}
+		s.fetch = func(lo, hi int) error {
+			for k, m := range s.full {
+				for i := lo; i < hi; i++ {
+					copy(s.spare[k].RawRowView(i), m.RawRowView(s.ancestor[i]))
+				}
+			}
+			return nil
 		}
 		kind := begin(s.walk)
 		if err := kind.start(s); err != nil {
@@ -162,13 +173,13 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 			}
 		}
 		s.weigh()
-		report.ESS[i], report.MinESS[i], report.LogEvidence[i] = s.ess(), s.minESS, s.logEvidence
+		report.ESS[i], report.MinESS[i], report.LogEvidence[i] = s.ess, s.minESS, s.logEvidence
 		if math.IsNaN(s.logEvidence) || math.IsInf(s.logEvidence, 0) {
 			return fmt.Errorf("diffusion: no particle has a weight at the end: take more particles or steps")
 		}
 		hi := min(rows, (i+1)*o.Draws)
 		for j, a := range s.systematic(s.ancestor[:hi-i*o.Draws]) {
-			copy(dst.RawRowView(i*o.Draws+j), x.RawRowView(a))
+			copy(dst.RawRowView(i*o.Draws+j), s.x.RawRowView(a))
 		}
 		progress.Add(hi - i*o.Draws)
 		return nil
@@ -198,31 +209,28 @@ func rows(view *mat.Dense, m *mat.Dense, lo, hi int) *mat.Dense {
 	return view
 }
 
-// weigh normalises the weights and moves their mean to the evidence.
+// weigh normalises the weights: their mean moves to the evidence, and w has
+// them with a mean of 1.
 func (s *swarm) weigh() {
-	mean := floats.LogSumExp(s.logw) - math.Log(float64(s.r))
-	s.logEvidence += mean
-	floats.AddConst(-mean, s.logw)
-	s.minESS = math.Min(s.minESS, s.ess())
-}
-
-// ess returns the effective number of particles.
-func (s *swarm) ess() float64 {
 	top := floats.Max(s.logw)
-	sum, squares := 0.0, 0.0
-	for _, l := range s.logw {
-		w := math.Exp(l - top)
-		sum += w
-		squares += w * w
+	for i, l := range s.logw {
+		s.w[i] = l - top
 	}
-	return sum * sum / squares
+	kernel.Exp(s.w, s.w)
+	mean := kernel.Sum(s.w) / float64(s.r)
+	kernel.Scale(s.w, 1/mean, s.w)
+	top += math.Log(mean)
+	s.logEvidence += top
+	floats.AddConst(-top, s.logw)
+	s.ess = float64(s.r) * float64(s.r) / kernel.SumSquares(s.w)
+	s.minESS = math.Min(s.minESS, s.ess)
 }
 
 // resample draws the particles anew, by systematic resampling, if their
 // effective number is low, and returns the ancestors, or nil if it was not.
 func (s *swarm) resample() []int {
 	s.weigh()
-	if s.ess() >= s.threshold {
+	if s.ess >= s.threshold {
 		return nil
 	}
 	s.systematic(s.ancestor)
@@ -233,18 +241,13 @@ func (s *swarm) resample() []int {
 // systematic sets dst to indices of particles in proportion to their weights
 // (Kitagawa 1996).
 func (s *swarm) systematic(dst []int) []int {
-	top := floats.Max(s.logw)
-	total := 0.0
-	for _, l := range s.logw {
-		total += math.Exp(l - top)
-	}
-	step := total / float64(len(dst))
+	step := float64(s.r) / float64(len(dst))
 	at := rand.New(s.src).Float64() * step
-	i, sum := 0, math.Exp(s.logw[0]-top)
+	i, sum := 0, s.w[0]
 	for j := range dst {
 		for sum <= at && i < s.r-1 {
 			i++
-			sum += math.Exp(s.logw[i] - top)
+			sum += s.w[i]
 		}
 		dst[j] = i
 		at += step
@@ -252,12 +255,21 @@ func (s *swarm) systematic(dst []int) []int {
 	return dst
 }
 
-// gather replaces the rows of m by those of the ancestors.
-func (s *swarm) gather(m *mat.Dense, ancestor []int) {
-	keep(&s.spare, m)
-	for i, a := range ancestor {
-		copy(m.RawRowView(i), s.spare.RawRowView(a))
+// gather replaces the rows of the matrices by those of the ancestors.
+func (s *swarm) gather(matrices ...*mat.Dense) error {
+	s.full = append(s.full[:0], matrices...)
+	for k, m := range s.full {
+		if len(s.spare) == k {
+			s.spare = append(s.spare, new(mat.Dense))
+		}
+		r, n := m.Dims()
+		resize(s.spare[k], r, n)
 	}
+	err := s.blocks(s.fetch)
+	for k, m := range s.full {
+		*m, *s.spare[k] = *s.spare[k], *m
+	}
+	return err
 }
 
 // forecast sets dst to the denoised means d, extrapolated to the middle of the

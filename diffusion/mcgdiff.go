@@ -88,14 +88,9 @@ func (m *MCGDiff) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error
 		f := &mcgdiff{MCGDiff: m, eta: eta, d: w.scratch(), z: w.scratch(), e: w.scratch(), before: w.scratch(), c: mat.NewDense(w.r, k, nil), free: mat.NewDense(w.r, k, nil), until: make([]int, k)}
 		size := blockRows(w.n)
 		blocks := make([]struct{ x, d mat.Dense }, (w.r+size-1)/size)
-		for i := range blocks {
-			lo, hi := i*size, min(w.r, (i+1)*size)
-			rows(&blocks[i].x, w.x, lo, hi)
-			rows(&blocks[i].d, f.d, lo, hi)
-		}
 		f.work = func(lo, hi int) error {
 			b := &blocks[lo/size]
-			w.denoise(&b.d, &b.x, w.t[w.k])
+			w.denoise(rows(&b.d, f.d, lo, hi), rows(&b.x, w.x, lo, hi), w.t[w.k])
 			return nil
 		}
 		for i, s := range m.s {
@@ -206,9 +201,9 @@ func (f *mcgdiff) step(s *swarm) error {
 		}
 	}
 	if ancestor := s.resample(); ancestor != nil {
-		s.gather(s.x, ancestor)
-		s.gather(f.free, ancestor)
-		s.gather(f.before, ancestor)
+		if err := s.gather(s.x, f.free, f.before); err != nil {
+			return err
+		}
 	}
 	if v == 0 {
 		return nil

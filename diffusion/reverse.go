@@ -274,13 +274,16 @@ func (w *walk) start(m Moments) {
 func (w *walk) scratch() *mat.Dense { return mat.NewDense(w.r, w.n, nil) }
 
 // noise fills z with standard normal draws.
-func (w *walk) noise(z *mat.Dense) {
-	if raw := z.RawMatrix(); raw.Stride == raw.Cols {
-		rng.Noise(raw.Data[:raw.Rows*raw.Cols], w.src)
+func (w *walk) noise(z *mat.Dense) { noise(z, w.src) }
+
+func noise(z *mat.Dense, src *rng.Source) {
+	raw := z.RawMatrix()
+	if raw.Stride == raw.Cols {
+		rng.Noise(raw.Data[:raw.Rows*raw.Cols], src)
 		return
 	}
-	for i := range w.r {
-		rng.Noise(z.RawRowView(i), w.src)
+	for i := range raw.Rows {
+		rng.Noise(z.RawRowView(i), src)
 	}
 }
 

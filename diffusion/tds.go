@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/kernel"
+	"github.com/go-inverse/inverse/internal/rng"
 )
 
 // TDS is the twisted diffusion sampler (Wu et al. 2023): particles follow the
@@ -59,26 +60,12 @@ func (s *TDS) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error) {
 		eta = 1
 	}
 	return s.run(ctx, dst, s.guide.model(), func(w *walk) filterKind {
-		f := &tds{
-			TDS: s, eta: eta, mean: w.scratch(), g: w.scratch(), z: w.scratch(), d: w.scratch(), before: w.scratch(),
-			logp: make([]float64, w.r), next: make([]float64, w.r),
-		}
-		size := blockRows(w.n)
-		blocks := make([]evaluator, (w.r+size-1)/size)
-		for i := range blocks {
-			lo, hi := i*size, min(w.r, (i+1)*size)
-			e := &blocks[i]
-			e.p = newPoint(s.guide.model())
-			rows(&e.x, w.x, lo, hi)
-			rows(&e.g, f.g, lo, hi)
-			rows(&e.mean, f.mean, lo, hi)
-		}
-		f.work = func(lo, hi int) error {
-			e := &blocks[lo/size]
-			e.g.Zero()
-			s.guide.twist(&e.g, f.next[lo:hi], &e.x, w.t[f.level], e.p)
-			e.mean.Copy(&e.p.mean)
-			return nil
+		f := &tds{TDS: s, eta: eta, mean: w.scratch(), g: w.scratch(), before: w.scratch(), logp: make([]float64, w.r), next: make([]float64, w.r)}
+		f.size = blockRows(w.n)
+		f.blocks = make([]tdsBlock, (w.r+f.size-1)/f.size)
+		for i := range f.blocks {
+			rows := min(f.size, w.r-i*f.size)
+			f.blocks[i] = tdsBlock{point: newPoint(s.guide.model()), src: new(rng.Source), z: mat.NewDense(rows, w.n, nil)}
 		}
 		return f
 	})
@@ -86,71 +73,98 @@ func (s *TDS) Run(ctx context.Context, dst *mat.Dense) (*FilterReport, error) {
 
 type tds struct {
 	*TDS
-	eta        float64
-	mean       *mat.Dense // denoised means of the particles
-	g, z       *mat.Dense
-	d, before  *mat.Dense             // forecast, and denoised means of the step before
-	logp, next []float64              // the twist at the particles
-	level      int                    // of work
-	work       func(lo, hi int) error // evaluates a block of particles
+	eta          float64
+	mean, before *mat.Dense // denoised means of the particles, and of the step before
+	g            *mat.Dense // the guidance at the particles
+	logp, next   []float64  // the twist there, and after the step
+
+	seed   uint64 // of the step
+	size   int    // of a block
+	blocks []tdsBlock
+	work   func(lo, hi int) error // moves a block
 }
 
-// evaluator has what a block of particles needs for the guidance.
-type evaluator struct {
-	p          *point
-	x, g, mean mat.Dense // rows of the particles' matrices
+// tdsBlock has what a block of particles needs for itself.
+type tdsBlock struct {
+	point              *point
+	src                *rng.Source
+	z                  *mat.Dense
+	x, mean, before, g mat.Dense // rows of the particles' matrices
+}
+
+// block returns that of the particles lo, ..., hi-1.
+func (f *tds) block(s *swarm, lo, hi int) *tdsBlock {
+	b := &f.blocks[lo/f.size]
+	rows(&b.x, s.x, lo, hi)
+	rows(&b.mean, f.mean, lo, hi)
+	rows(&b.before, f.before, lo, hi)
+	rows(&b.g, f.g, lo, hi)
+	return b
 }
 
 func (f *tds) start(s *swarm) error {
 	s.walk.start(f.Start)
-	err := f.evaluate(s, 0)
-	copy(f.logp, f.next)
-	copy(s.logw, f.next)
+	err := s.blocks(func(lo, hi int) error {
+		f.evaluate(s, f.block(s, lo, hi), 0, f.logp[lo:hi])
+		return nil
+	})
+	copy(s.logw, f.logp)
+	f.work = func(lo, hi int) error {
+		f.move(s, lo, hi)
+		return nil
+	}
 	return err
 }
 
-// evaluate finds the denoised means, the guidance and, in f.next, the twist
-// at level k.
-func (f *tds) evaluate(s *swarm, k int) error {
-	f.level = k
-	return s.blocks(f.work)
+// evaluate finds the denoised means, the guidance and, in logp, the twist of a
+// block at level k.
+func (f *tds) evaluate(s *swarm, b *tdsBlock, k int, logp []float64) {
+	b.g.Zero()
+	f.guide.twist(&b.g, logp, &b.x, s.t[k], b.point)
+	b.mean.Copy(&b.point.mean)
 }
 
 func (f *tds) step(s *swarm) error {
 	if ancestor := s.resample(); ancestor != nil {
-		for _, m := range []*mat.Dense{s.x, f.mean, f.before, f.g} {
-			s.gather(m, ancestor)
+		if err := s.gather(s.x, f.mean, f.before, f.g); err != nil {
+			return err
 		}
 		for i, a := range ancestor {
 			f.next[i] = f.logp[a]
 		}
 		copy(f.logp, f.next)
 	}
+	f.seed = s.src.Uint64()
+	return s.blocks(f.work)
+}
+
+// move moves the particles lo, ..., hi-1 and updates their weights.
+func (f *tds) move(s *swarm, lo, hi int) {
+	b, logw, logp, next := f.block(s, lo, hi), s.logw[lo:hi], f.logp[lo:hi], f.next[lo:hi]
 	x, d, v := s.ancestral(f.eta)
-	s.forecast(f.d, f.mean, f.before)
-	combine(s.x, x, s.x, d, f.d)
-	f.before.Copy(f.mean)
-	last := s.k+1 == s.steps()
+	s.forecast(b.z, &b.mean, &b.before)
+	combine(&b.x, x, &b.x, d, b.z)
+	b.before.Copy(&b.mean)
 	if v > 0 {
 		// The shift dσ²/α of the mean by the guidance costs the weight
 		// N(x'; mean, v²)/N(x'; mean + shift, v²).
 		shift := d * s.sigma[s.k] * s.sigma[s.k] / s.alpha[s.k]
-		s.noise(f.z)
-		for i := range s.r {
-			g, z := f.g.RawRowView(i), f.z.RawRowView(i)
-			s.logw[i] -= shift*floats.Dot(g, z)/v + 0.5*shift*shift*floats.Dot(g, g)/(v*v)
+		rng.Reseed(b.src, f.seed, uint64(lo))
+		noise(b.z, b.src)
+		for i := range logw {
+			g, z := b.g.RawRowView(i), b.z.RawRowView(i)
+			logw[i] -= shift*kernel.Dot(g, z)/v + 0.5*shift*shift*kernel.SumSquares(g)/(v*v)
 		}
-		addScaled(s.x, shift, f.g)
-		addScaled(s.x, v, f.z)
+		addScaled(&b.x, shift, &b.g)
+		addScaled(&b.x, v, b.z)
 	}
-	if last {
-		f.lik.Scores(f.g, f.next, s.x)
-	} else if err := f.evaluate(s, s.k+1); err != nil {
-		return err
+	if s.k+1 == s.steps() {
+		f.lik.Scores(&b.g, next, &b.x)
+	} else {
+		f.evaluate(s, b, s.k+1, next)
 	}
-	for i := range s.logw {
-		s.logw[i] += f.next[i] - f.logp[i]
+	for i, l := range next {
+		logw[i] += l - logp[i]
 	}
-	copy(f.logp, f.next)
-	return nil
+	copy(logp, next)
 }
