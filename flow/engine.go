@@ -20,6 +20,10 @@ type engine interface {
 	generate(x, z, y []float64, rows int)
 	draw(x, y []float64, rows int, src rand.Source)
 	logProb(dst, x, y []float64)
+	// conditionScore sets dst to the log densities and score, which may be y, to
+	// their gradients in y, which has a row for each of x. It is false if they
+	// are not known.
+	conditionScore(dst, score, x, y []float64) bool
 	// between is that of a continuous network, of which there must be one.
 	between(x, y []float64, rows int, from, to float64)
 	continuous() bool
@@ -167,6 +171,30 @@ func (e *evaluator[T]) logProb(dst, x, y []float64) {
 			dst[i] -= float64(v) * float64(v) / 2
 		}
 	}
+}
+
+func (e *evaluator[T]) conditionScore(dst, score, x, y []float64) bool {
+	d, ok := e.net.(density[T])
+	if !ok {
+		return false
+	}
+	w := e.get()
+	defer e.pool.Put(w)
+	rows := len(dst)
+	t := w.begin()
+	w.x, w.y = convert(w.x, x), convert(w.y, y)
+	given := t.Variable(rows, e.dy)
+	copy(t.Value(given), w.y)
+	c := given
+	if e.embed != nil {
+		c = e.embed.encode(t, c)
+	}
+	l := d.logProb(t, w.input(w.x, rows), c)
+	convert(dst, t.Value(l))
+	t.Backward(l, 1)
+	clear(score)
+	convert(score[:0:len(score)], t.Grad(given))
+	return true
 }
 
 func (e *evaluator[T]) between(x, y []float64, rows int, from, to float64) {
