@@ -90,6 +90,19 @@ func warpOf(col []float64) (center, scale float64) {
 	return 0, 0
 }
 
+// valid returns an error if the features are none that newFeatures makes.
+func (f *Features) valid() error {
+	if len(f.Center) != len(f.Scale) || f.Columns != nil && len(f.Columns) == 0 || !finite(f.Center) || !finite(f.Scale) {
+		return fmt.Errorf("features of columns %v with centers %v and scales %v", f.Columns, f.Center, f.Scale)
+	}
+	for k, j := range f.Columns {
+		if j < 0 || k > 0 && j <= f.Columns[k-1] {
+			return fmt.Errorf("features of columns %v, want increasing numbers", f.Columns)
+		}
+	}
+	return nil
+}
+
 // check panics if y has not the columns that the features ask for.
 func (f *Features) check(y []float64) {
 	if n := len(f.Columns); n > 0 && f.Columns[n-1] >= len(y) {

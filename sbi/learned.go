@@ -19,6 +19,8 @@ import (
 // for given data: an unnormalised posterior density. It draws by itself, and is
 // a target for the algorithms of package sampler. Its methods are safe for
 // concurrent use.
+//
+//	run, err := sampler.Run(ctx, target, &sampler.NUTS{}, nil)
 type LearnedTarget struct {
 	// Src is the source of Sample. If Src is nil, a fresh seed is used.
 	Src rand.Source
@@ -26,15 +28,20 @@ type LearnedTarget struct {
 	prior     Prior
 	transform prior.Transform
 	y         [][]float64
-	logLik    func(dst []float64, u *mat.Dense) // at unconstrained parameters
+	logLik    logLikelihood
 }
+
+// logLikelihood sets dst to a learned log likelihood at rows of unconstrained
+// parameters, and score, unless it is nil, to its gradients. An error says that
+// there are none.
+type logLikelihood func(dst []float64, score, u *mat.Dense) error
 
 var (
 	_ SourceSampler   = (*LearnedTarget)(nil)
 	_ inverse.Density = (*LearnedTarget)(nil)
 )
 
-func newLearnedTarget(pri Prior, y [][]float64, logLik func(dst []float64, u *mat.Dense)) *LearnedTarget {
+func newLearnedTarget(pri Prior, y [][]float64, logLik logLikelihood) *LearnedTarget {
 	if len(y) == 0 {
 		panic("sbi: Given: there are no data")
 	}
@@ -72,12 +79,65 @@ func (t *LearnedTarget) LogProbs(dst []float64, theta *mat.Dense) {
 			clear(u.RawRowView(i))
 		}
 	}
-	t.logLik(dst, u)
+	t.values(dst, u)
 	for i := range dst {
 		if dst[i] += t.prior.LogProb(theta.RawRowView(i)); outside[i] || math.IsNaN(dst[i]) {
 			dst[i] = math.Inf(-1)
 		}
 	}
+}
+
+// values sets dst to the log likelihood, which needs no gradients.
+func (t *LearnedTarget) values(dst []float64, u *mat.Dense) {
+	if err := t.logLik(dst, nil, u); err != nil {
+		panic(err) // unreachable
+	}
+}
+
+// Evaluate returns LogProb and stores its gradient in score unless that is nil:
+// what makes t a target for NUTS and the other kernels of package sampler that
+// use gradients. The error says that the prior has no score, or the
+// architecture of the likelihood no gradient (see [flow.ConditionScorer]).
+func (t *LearnedTarget) Evaluate(score, theta []float64) (float64, error) {
+	if score == nil {
+		return t.LogProb(theta), nil
+	}
+	d, k := t.transform.Dims()
+	u := make([]float64, k)
+	logPrior := t.prior.LogProb(theta)
+	if !finite(theta) || math.IsInf(logPrior, -1) || t.transform.Unconstrain(u, theta) != nil {
+		clear(score)
+		return math.Inf(-1), nil
+	}
+	pri, ok := t.prior.(inverse.DifferentiableDensity)
+	if !ok {
+		return 0, fmt.Errorf("sbi: the prior %T has no ScoreInput, which gradients need", t.prior)
+	}
+	var l [1]float64
+	g := mat.NewDense(1, k, nil)
+	if err := t.logLik(l[:], g, mat.NewDense(1, k, u)); err != nil {
+		return 0, err
+	}
+	pri.ScoreInput(score, theta)
+
+	// The gradient in theta is one that J(u)ᵀ takes to that in u. Pullback
+	// gives J(u)ᵀ column by column, plus the same vector in each.
+	zero, e := make([]float64, k), make([]float64, d)
+	t.transform.Pullback(zero, u, theta, e)
+	jt, column := mat.NewDense(k, d, nil), make([]float64, k)
+	for j := range d {
+		e[j] = 1
+		t.transform.Pullback(column, u, theta, e)
+		e[j] = 0
+		floats.Sub(column, zero)
+		jt.SetCol(j, column)
+	}
+	var gx mat.VecDense
+	if err := gx.SolveVec(jt, g.RowView(0)); err != nil && !errors.As(err, new(mat.Condition)) {
+		return 0, fmt.Errorf("sbi: the transform at %v: %w", theta, err)
+	}
+	floats.Add(score, gx.RawVector().Data)
+	return logPrior + l[0], nil
 }
 
 // Sample fills the rows of dst with draws, by tempered sequential Monte Carlo
@@ -183,7 +243,7 @@ func (p *population) logPrior(u []float64) float64 {
 }
 
 func (p *population) likelihood(dst []float64, u *mat.Dense) {
-	p.t.logLik(dst, u)
+	p.t.values(dst, u)
 	for i, v := range dst {
 		if math.IsNaN(v) || math.IsInf(v, 1) {
 			dst[i] = math.Inf(-1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/flow"
@@ -77,11 +78,16 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 		data[k] = l.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
 		logDet += l.Features.logDet(row)
 	}
-	return newLearnedTarget(l.Prior, y, func(dst []float64, u *mat.Dense) {
-		n, _ := u.Dims()
+	return newLearnedTarget(l.Prior, y, func(dst []float64, score, u *mat.Dense) error {
+		n, k := u.Dims()
 		part := make([]float64, n)
 		for i := range dst {
 			dst[i] = logDet
+		}
+		var g *mat.Dense
+		if score != nil {
+			score.Zero()
+			g = mat.NewDense(n, k, nil)
 		}
 		for _, row := range data {
 			_, m := row.Dims()
@@ -89,11 +95,18 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 			for i := range n {
 				tiled.SetRow(i, row.RawRowView(0))
 			}
-			l.Flow.LogProb(part, tiled, u)
-			for i, v := range part {
-				dst[i] += v
+			if score == nil {
+				l.Flow.LogProb(part, tiled, u)
+			} else if q, ok := l.Flow.(flow.ConditionScorer); !ok {
+				return fmt.Errorf("sbi: the density %T has no gradient in the parameters", l.Flow)
+			} else if err := q.ConditionScore(part, g, tiled, u); err != nil {
+				return err
+			} else {
+				score.Add(score, g)
 			}
+			floats.Add(dst, part)
 		}
+		return nil
 	})
 }
 

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/internal/autodiff"
-	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/nn"
 	"github.com/go-inverse/inverse/internal/optim"
 	"github.com/go-inverse/inverse/internal/par"
@@ -64,6 +63,8 @@ type Ratio struct {
 	Width, Blocks int
 }
 
+const maxRatioWidth, maxRatioBlocks = 1 << 14, 1000
+
 func (r *Ratio) withDefaults() (Ratio, error) {
 	var o Ratio
 	if r != nil {
@@ -90,7 +91,7 @@ func (r *Ratio) withDefaults() (Ratio, error) {
 	switch {
 	case o.Loss > BNRE:
 		return o, fmt.Errorf("Ratio.Loss is %v", o.Loss)
-	case o.Classes < 2 || o.Width < 1 || o.Blocks < 1 || o.Width > 1<<14 || o.Blocks > 1000:
+	case o.Classes < 2 || o.Width < 1 || o.Blocks < 1 || o.Width > maxRatioWidth || o.Blocks > maxRatioBlocks:
 		return o, fmt.Errorf("Ratio has Classes %d, Width %d and Blocks %d, want at least 2, 1 and 1", o.Classes, o.Width, o.Blocks)
 	case !(o.Gamma > 0 && o.Lambda >= 0) || math.IsInf(o.Gamma, 0) || math.IsInf(o.Lambda, 0):
 		return o, fmt.Errorf("Ratio has Gamma %g and Lambda %g", o.Gamma, o.Lambda)
@@ -106,7 +107,10 @@ type NeuralRatio struct {
 	// ValidLoss is the mean loss on the rows for validation.
 	ValidLoss float64
 
-	nets []*ratioNet
+	width, blocks int // of the networks
+	nets          []*ratioNet
+	params        *nn.Params[float32] // of all networks
+	pool          sync.Pool           // of *autodiff.Tape[float32]
 }
 
 // NRE is neural ratio estimation: a classifier that tells pairs of parameters
@@ -152,8 +156,9 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 	if err != nil {
 		return nil, err
 	}
-	r := &NeuralRatio{Prior: pri, Features: features, nets: make([]*ratioNet, max(opt.Ensemble, 1))}
+	r := &NeuralRatio{Prior: pri, Features: features, width: ratio.Width, blocks: ratio.Blocks, nets: make([]*ratioNet, max(opt.Ensemble, 1))}
 	losses := make([]float64, len(r.nets))
+	weights := make([][]float32, len(r.nets))
 	f := features.of(rows.Y)
 	err = par.Each(ctx, fit.Workers, len(r.nets), func(k int) error {
 		o := *fit
@@ -161,12 +166,16 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 			o.Workers = 1
 		}
 		var err error
-		r.nets[k], losses[k], err = trainRatio(ctx, u, f, &ratio, &o, rng.New(seed, uint64(k)))
+		r.nets[k], weights[k], losses[k], err = trainRatio(ctx, u, f, &ratio, &o, rng.New(seed, uint64(k)))
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sbi: NRE: %w", err)
 	}
+	if err := r.build(nn.NewParams[float32](rng.New(seed, 0))); err != nil {
+		return nil, fmt.Errorf("sbi: NRE: %w", err)
+	}
+	copy(r.params.Values, slices.Concat(weights...))
 	r.ValidLoss = stat.Mean(losses, nil)
 	return r, nil
 }
@@ -179,40 +188,26 @@ func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
 	for k, row := range y {
 		r.Features.check(row)
 		data[k] = r.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
+		_, dt := Coordinates(r.Prior).Dims()
+		if got, want := data[k].RawMatrix().Cols, len(r.nets[0].Mean)-dt; got != want {
+			panic(fmt.Sprintf("sbi: the networks see %d features of y, want %d", got, want))
+		}
 	}
-	return newLearnedTarget(r.Prior, y, func(dst []float64, u *mat.Dense) {
-		n, _ := u.Dims()
-		parts := make([][]float64, len(r.nets))
-		terms := make([]float64, len(r.nets))
-		for k := range parts {
-			parts[k] = make([]float64, n)
-		}
+	return newLearnedTarget(r.Prior, y, func(dst []float64, score, u *mat.Dense) error {
 		clear(dst)
-		for _, row := range data {
-			for k, net := range r.nets {
-				net.logRatio(parts[k], u, row.RawRowView(0))
-			}
-			for i := range dst {
-				for k := range parts {
-					terms[k] = parts[k][i]
-				}
-				dst[i] += floats.LogSumExp(terms) - math.Log(float64(len(terms)))
-			}
+		if score != nil {
+			score.Zero()
 		}
+		for _, row := range data {
+			r.addLogRatio(dst, score, u, row.RawRowView(0))
+		}
+		return nil
 	})
 }
 
-// ratioNet is a network of θ and y, both standardised, with one output.
-type ratioNet struct {
-	dt, dy int
-	mean   []float64 // of both, side by side
-	sd     []float64
-	params *nn.Params[float32]
-	net    *nn.ResNet[float32]
-	pool   sync.Pool // of *autodiff.Tape[float32]
-}
-
-func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.FitOptions, src *rng.Source) (*ratioNet, float64, error) {
+// trainRatio trains a network and returns it with its weights and its mean loss
+// on the rows for validation.
+func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.FitOptions, src *rng.Source) (*ratioNet, []float32, float64, error) {
 	seed := rng.Seed(src)
 	n, dt := theta.Dims()
 	_, dy := y.Dims()
@@ -222,24 +217,25 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 	}
 	train, valid := optim.Split(n, math.Max(fraction, 0), rng.New(seed, 0))
 	if len(train) <= o.Classes || len(valid) > 0 && len(valid) <= o.Classes {
-		return nil, 0, fmt.Errorf("%d rows for training and %d for validation are too few for %d classes", len(train), len(valid), o.Classes)
+		return nil, nil, 0, fmt.Errorf("%d rows for training and %d for validation are too few for %d classes", len(train), len(valid), o.Classes)
 	}
-	r := &ratioNet{dt: dt, dy: dy, params: nn.NewParams[float32](rng.New(seed, 1))}
+	params := nn.NewParams[float32](rng.New(seed, 1))
+	r := new(ratioNet)
 	for _, part := range []*mat.Dense{theta, y} {
 		rows := mat.NewDense(len(train), part.RawMatrix().Cols, nil)
 		for i, j := range train {
 			rows.SetRow(i, part.RawRowView(j))
 		}
 		mean, sd := moments(rows)
-		r.mean, r.sd = append(r.mean, mean...), append(r.sd, sd...)
+		r.Mean, r.Scale = append(r.Mean, mean...), append(r.Scale, sd...)
 	}
-	r.net = nn.NewResNet(r.params, "net", dt+dy, 1, &nn.ResNetOptions{Width: o.Width, Blocks: o.Blocks, Act: kernel.ReLU})
-	if err := r.params.Err(); err != nil {
-		return nil, 0, err
+	r.build(params, "net", o.Width, o.Blocks)
+	if err := params.Err(); err != nil {
+		return nil, nil, 0, err
 	}
 	xs, ys := make([]float32, n*dt), make([]float32, n*dy)
-	standardize(xs, theta, r.mean[:dt], r.sd[:dt])
-	standardize(ys, y, r.mean[dt:], r.sd[dt:])
+	standardize(xs, theta, r.Mean[:dt], r.Scale[:dt])
+	standardize(ys, y, r.Mean[dt:], r.Scale[dt:])
 
 	s := &optim.Settings{
 		Batch: fit.Batch, Epochs: fit.Epochs, Adam: optim.Adam{Rate: fit.Rate, Decay: 0}, Clip: fit.Clip, EMA: fit.EMA,
@@ -283,13 +279,13 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 		f := t.Reshape(r.net.Forward(t, t.ConcatCols(x, c), 0), len(b.Rows), k)
 		return o.loss(t, f)
 	}
-	tr, err := optim.NewTrainer(r.params.Values, loss, train, valid, s)
+	tr, err := optim.NewTrainer(params.Values, loss, train, valid, s)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	report, err := tr.Run(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	best := math.NaN()
 	for _, p := range report.Curve {
@@ -297,7 +293,7 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 			best = p.Best
 		}
 	}
-	return r, best, nil
+	return r, params.Values, best, nil
 }
 
 // contrasts returns for each row its number and those of others in the pool,
@@ -347,35 +343,4 @@ func (o *Ratio) loss(t *autodiff.Tape[float32], f autodiff.Var) autodiff.Var {
 	dependent := t.Sub(t.LogSumExp(t.ConcatCols(t.Cols(g, 0, k-1), none)), t.Cols(g, 0, 1))
 	p0 := float32(1 / (1 + o.Gamma))
 	return t.Add(t.Scale(p0, independent), t.Scale(1-p0, dependent))
-}
-
-// logRatio stores the network's output for each row of u and the data y.
-func (r *ratioNet) logRatio(dst []float64, u *mat.Dense, y []float64) {
-	const block = 256
-	err := par.For(context.Background(), 0, len(dst), block, func(lo, hi int) error {
-		t, ok := r.pool.Get().(*autodiff.Tape[float32])
-		if !ok {
-			t = new(autodiff.Tape[float32])
-		}
-		defer r.pool.Put(t)
-		t.Reset(r.params.Values, nil)
-		x := t.Input(hi-lo, r.dt+r.dy)
-		v := t.Value(x)
-		for i := lo; i < hi; i++ {
-			row := v[(i-lo)*(r.dt+r.dy):]
-			for j, a := range u.RawRowView(i) {
-				row[j] = float32((a - r.mean[j]) / r.sd[j])
-			}
-			for j, a := range y {
-				row[r.dt+j] = float32((a - r.mean[r.dt+j]) / r.sd[r.dt+j])
-			}
-		}
-		for i, f := range t.Value(r.net.Forward(t, x, 0)) {
-			dst[lo+i] = float64(f)
-		}
-		return nil
-	})
-	if p, ok := err.(*par.PanicError); ok {
-		panic(p)
-	}
 }
