@@ -79,7 +79,12 @@ type swarm struct {
 	logEvidence float64
 	minESS      float64
 	ancestor    []int
-	workers     int          // for blocks of particles
+
+	pool *par.Pool // for blocks of particles
+	size int       // of a block
+	f    func(lo, hi int) error
+	each func(worker, i int) error // calls f for block i
+
 	full, spare []*mat.Dense // in gather: what is replaced, and by what
 	fetch       func(lo, hi int) error
 }
@@ -143,8 +148,10 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 			threshold: o.Threshold * float64(o.Particles),
 			logw:      make([]float64, o.Particles), w: make([]float64, o.Particles), ancestor: make([]int, o.Particles), minESS: math.Inf(1),
 			// What filters do not need is for their particles.
-			workers: max(1, workers/filters),
+			pool: par.NewPool(max(1, workers/filters)), size: blockRows(p.n),
 		}
+		defer s.pool.Close()
+		s.each = func(_, i int) error { return s.f(i*s.size, min(s.r, (i+1)*s.size)) }
 		s.fetch = func(lo, hi int) error {
 			for k, m := range s.full {
 				for i := lo; i < hi; i++ {
@@ -187,18 +194,10 @@ func (f *Filter) run(ctx context.Context, dst *mat.Dense, score Score, begin fun
 	return report, err
 }
 
-// blocks calls f for all blocks of particles, at most s.workers at once.
+// blocks calls f for all blocks of particles.
 func (s *swarm) blocks(f func(lo, hi int) error) error {
-	size := blockRows(s.n)
-	if s.workers > 1 {
-		return par.For(context.Background(), s.workers, s.r, size, f)
-	}
-	for lo := 0; lo < s.r; lo += size {
-		if err := f(lo, min(s.r, lo+size)); err != nil {
-			return err
-		}
-	}
-	return nil
+	s.f = f
+	return s.pool.Each((s.r+s.size-1)/s.size, s.each)
 }
 
 // rows makes view the rows lo to hi-1 of m.

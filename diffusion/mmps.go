@@ -3,10 +3,8 @@ package diffusion
 import (
 	"math"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
-	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/likelihood"
@@ -131,44 +129,78 @@ func solveShifted(w, gram, r []float64, m int) (logDet float64) {
 		}
 		gram[i*m+i]++
 	}
-	upper := blas64.Symmetric{Uplo: blas.Upper, N: m, Stride: m, Data: gram}
-	copy(w, r)
 	if m == 1 {
 		d := math.Max(gram[0], 1)
-		w[0] /= d
+		w[0] = r[0] / d
 		return math.Log(d)
 	}
 	diagonal := [fewData]float64{}
 	for i := range m {
 		diagonal[i] = gram[i*m+i]
 	}
-	chol, ok := lapack64.Potrf(upper)
-	if !ok {
+	if !cholesky(gram, m) {
 		for i := range m {
 			sum := math.Max(diagonal[i], 1)
 			for j := range m {
 				if j < i {
+					gram[i*m+j] = gram[j*m+i]
+				}
+				if j != i {
 					sum += math.Abs(gram[i*m+j])
-					gram[j*m+i] = gram[i*m+j]
-				} else if j > i {
-					sum += math.Abs(gram[j*m+i])
 				}
 			}
-			gram[i*m+i] = sum
+			diagonal[i] = sum
 		}
-		chol, ok = lapack64.Potrf(upper)
-		if !ok { // only what is not finite comes here
+		for i := range m {
+			gram[i*m+i] = diagonal[i]
+		}
+		if !cholesky(gram, m) { // only what is not finite comes here
 			for i := range w {
 				w[i] = math.NaN()
 			}
 			return math.NaN()
 		}
 	}
-	lapack64.Potrs(chol, blas64.General{Rows: m, Cols: 1, Stride: 1, Data: w})
 	for i := range m {
+		w[i] = r[i]
+		for j := range i {
+			w[i] -= gram[i*m+j] * w[j]
+		}
+		w[i] /= gram[i*m+i]
 		logDet += 2 * math.Log(gram[i*m+i])
 	}
+	for i := m - 1; i >= 0; i-- {
+		w[i] /= gram[i*m+i]
+		for j := range i {
+			w[j] -= gram[i*m+j] * w[i]
+		}
+	}
 	return logDet
+}
+
+// cholesky replaces the lower triangle of a small symmetric matrix by its
+// factor and leaves the upper one. It reports whether the matrix is positive
+// definite.
+func cholesky(a []float64, m int) bool {
+	for i := range m {
+		row := a[i*m : (i+1)*m]
+		for j := range i {
+			sum := row[j]
+			for l, v := range a[j*m : j*m+j] {
+				sum -= row[l] * v
+			}
+			row[j] = sum / a[j*m+j]
+		}
+		d := row[i]
+		for _, v := range row[:i] {
+			d -= v * v
+		}
+		if !(d > 0) {
+			return false
+		}
+		row[i] = math.Sqrt(d)
+	}
+	return true
 }
 
 // iterate solves (I + M) w = r by conjugate gradients for all rows at once,

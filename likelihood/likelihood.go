@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
@@ -280,6 +281,9 @@ func (l *Likelihood) logProbScore(w *workspace, g, f []float64) float64 {
 
 // admit returns p, or -Inf if the score is not finite, which it clears.
 func admit(score []float64, p float64) float64 {
+	if sum := floats.Sum(score); sum-sum == 0 { // nothing in it is infinite or NaN
+		return p
+	}
 	for _, v := range score {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			clear(score)
