@@ -92,6 +92,8 @@ type nuts struct {
 	acceptSym  float64
 	diverged   bool
 	transition transition
+
+	_ [cacheLine]byte // between this chain and the next
 }
 
 // tree is a part of a trajectory. Its ends are in the order of integration.

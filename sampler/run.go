@@ -124,7 +124,13 @@ type chain struct {
 	broken bool // an iteration ended in an error: the state is not to be used
 	info   Info
 	from   []float64
+
+	_ [cacheLine]byte
 }
+
+// cacheLine is what keeps the states of chains apart in memory: a processor
+// waits for another one that writes close to where it reads.
+const cacheLine = 64
 
 const maxStuck = 100
 

@@ -28,9 +28,14 @@ func Seed(src rand.Source) uint64 {
 // (seed, i) are independent for all practical purposes: their 128-bit states
 // are scattered over the period of the generator.
 func New(seed, i uint64) *Source {
-	s := new(Source)
-	Reseed(s, seed, i)
-	return s
+	// A stream has a cache line to itself: streams are made one after the other
+	// and then used by different workers, which would wait for each other.
+	s := new(struct {
+		Source
+		_ [48]byte
+	})
+	Reseed(&s.Source, seed, i)
+	return &s.Source
 }
 
 // Reseed makes s the stream New(seed, i) from its beginning.
