@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/flow"
 	"github.com/go-inverse/inverse/forward"
 	"github.com/go-inverse/inverse/likelihood"
 	"github.com/go-inverse/inverse/posterior"
@@ -116,11 +117,11 @@ func ExampleNPE() {
 		y[0] = math.Sqrt(2*theta[0]/9.81) + 0.05*rand.New(src).NormFloat64()
 		return nil
 	})
-	table, err := sbi.Simulate(ctx, pri, sim, 4000, &sbi.SimulateOptions{Src: rand.NewPCG(1, 1)})
+	table, err := sbi.Simulate(ctx, pri, sim, 2000, &sbi.SimulateOptions{Src: rand.NewPCG(1, 1)})
 	if err != nil {
 		log.Fatal(err)
 	}
-	npe, err := sbi.NPE(ctx, pri, table, &sbi.Options{Src: rand.NewPCG(2, 2)})
+	npe, err := sbi.NPE(ctx, pri, table, &sbi.Options{Flow: flow.MAF{}, Src: rand.NewPCG(2, 2)})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -179,6 +179,9 @@ func TestRegressionLinear(t *testing.T) {
 
 // For a white prior the map with noise is Tikhonov's, with λ = σ.
 func TestRegressionIsTikhonov(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds, under the race detector a minute")
+	}
 	const m, n, sigma = 7, 7, 0.2
 	a, _ := linearProblem(m, n)
 	identity := mat.NewDense(n, n, nil)
@@ -245,6 +248,9 @@ func TestRegressionNoise(t *testing.T) {
 // The conditional mean and quantiles of a nonlinear problem: θ ~ U(-1, 1),
 // y = θ³ + 0.1 e, by quadrature.
 func TestRegressionNonlinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds, under the race detector a minute")
+	}
 	const rows, sigma = 20000, 0.1
 	table := newTable(rows, 1, 1)
 	src := rng.New(9, 0)
