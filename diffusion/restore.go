@@ -64,38 +64,6 @@ func (d *diffPIR) step(w *walk) {
 	addScaled(w.x, s2*math.Sqrt(d.o.Zeta), d.z)
 }
 
-// DAPS is decoupled annealing posterior sampling (Zhang et al. 2024): at each
-// level the probability flow leads to a mean D, x₀ is drawn from the product
-// of N(D, r²I), r = σ/α, and the likelihood, and diffused to the next level.
-// For a linear operator with Gaussian noise, as here, that draw is exact. It
-// takes x₀ given x_t for N(D, r²I), and samples the posterior as far as that
-// is true.
-type DAPS struct {
-	Lik   *likelihood.Gaussian // of a linear operator, see NewPiGDM
-	Inner int                  // steps of the flow, 5 if 0
-	Scale float64              // of r, 1 if 0
-}
-
-func (d DAPS) check(p *path) error {
-	if d.Inner < 0 || !(d.Scale >= 0) {
-		return fmt.Errorf("diffusion: DAPS: Inner is %d and Scale %g, want numbers that are not negative", d.Inner, d.Scale)
-	}
-	return p.prepare("DAPS", d.Lik)
-}
-
-func (DAPS) levels() (Grid, bool) { return Karras(7), true }
-func (DAPS) remedy() string       { return moreSteps }
-
-func (d DAPS) begin(w *walk) stepper {
-	if d.Inner == 0 {
-		d.Inner = 5
-	}
-	if d.Scale == 0 {
-		d.Scale = 1
-	}
-	return &daps{d, &proximal{linearGaussian: w.lin}, &ddim{0, w.scratch(), w.scratch()}, w.scratch(), w.scratch(), innerPath(w.path, d.Inner)}
-}
-
 // innerPath returns a path for the steps from any level to t = 0.
 func innerPath(p *path, steps int) *path {
 	inner := *p
@@ -117,27 +85,6 @@ func (p *path) from(t, last float64) {
 		}
 		p.alpha[k], p.sigma[k] = p.schedule.At(p.t[k])
 	}
-}
-
-type daps struct {
-	o     DAPS
-	prox  *proximal
-	flow  *ddim
-	d, z  *mat.Dense
-	lanes *path
-}
-
-func (d *daps) step(w *walk) {
-	d.d.Copy(w.x)
-	d.lanes.from(w.t[w.k], w.t[w.steps()-1])
-	inner := walk{path: d.lanes, x: d.d, r: w.r, src: w.src}
-	for inner.k = 0; inner.k < inner.steps(); inner.k++ {
-		d.flow.step(&inner)
-	}
-	r := d.o.Scale * w.sigma[w.k] / w.alpha[w.k]
-	d.prox.draw(d.d, d.z, r, w.src)
-	w.noise(d.z)
-	combine(w.x, w.alpha[w.k+1], d.d, w.sigma[w.k+1], d.z)
 }
 
 // SplitGibbs is the split Gibbs sampler with a diffusion prior (Coeurdoux et

@@ -202,7 +202,7 @@ func TestRestorationReproducible(t *testing.T) {
 	p := newBimodal(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for name, s := range map[string]Solver{
-		"DDRM": DDRM{Lik: p.lik}, "DiffPIR": DiffPIR{Lik: p.lik}, "DAPS": DAPS{Lik: p.lik}, "REDDiff": REDDiff{Lik: p.lik},
+		"DDRM": DDRM{Lik: p.lik}, "DiffPIR": DiffPIR{Lik: p.lik}, "DAPS": DAPS{Lik: p.lik}, "DAPS, by a chain": DAPS{Lik: nonlinearOnly{p.lik}, Chain: 3}, "REDDiff": REDDiff{Lik: p.lik},
 		"DPSStep": DPSStep{Lik: p.lik}, "Travel": Travel{Solver: DDRM{Lik: p.lik}, Repeat: 2}, "SplitGibbs": nil,
 	} {
 		sample := func(procs int) *mat.Dense {
@@ -232,6 +232,7 @@ func TestRestorationErrors(t *testing.T) {
 		{DDRM{}, "likelihood is nil"}, {DDRM{Lik: noSVD}, "inverse.Spectral"}, {DDRM{Lik: gp.lik}, "noise"}, {DDRM{Lik: p.lik}, "dimension"},
 		{DiffPIR{}, "likelihood is nil"}, {DiffPIR{Lik: other.lik}, "dimension"}, {DiffPIR{Lik: gp.lik, Zeta: 2}, "Zeta 2"},
 		{DAPS{}, "likelihood is nil"}, {DAPS{Lik: other.lik}, "dimension"}, {DAPS{Lik: gp.lik, Inner: -1}, "Inner is -1"},
+		{DAPS{Lik: gp.lik, Chain: -1}, "Chain -1"}, {DAPS{Lik: nonlinearOnly{other.lik}}, "dimension"},
 		{REDDiff{}, "Lik is nil"}, {REDDiff{Lik: other.lik}, "dimension"}, {REDDiff{Lik: gp.lik, Rate: -1}, "Rate is -1"},
 		{Travel{}, "Solver is nil"}, {Travel{Solver: DPMSolver{}}, "multistep"}, {Travel{Solver: DDIM{}, Repeat: -1}, "Repeat is -1"},
 	} {

@@ -276,7 +276,7 @@ func (w *walk) scratch() *mat.Dense { return mat.NewDense(w.r, w.n, nil) }
 // noise fills z with standard normal draws.
 func (w *walk) noise(z *mat.Dense) { noise(z, w.src) }
 
-func noise(z *mat.Dense, src *rng.Source) {
+func noise(z *mat.Dense, src rand.Source) {
 	raw := z.RawMatrix()
 	if raw.Stride == raw.Cols {
 		rng.Noise(raw.Data[:raw.Rows*raw.Cols], src)

@@ -296,7 +296,7 @@ func TestRestorationStepDoesNotAllocate(t *testing.T) {
 	}
 	p := newMixture25(t, 8, 2, 1)
 	for name, solver := range map[string]Solver{
-		"DDRM": DDRM{Lik: p.lik}, "DiffPIR": DiffPIR{Lik: p.lik}, "DAPS": DAPS{Lik: p.lik}, "REDDiff": REDDiff{Lik: p.lik}, "DPSStep": DPSStep{Lik: p.lik},
+		"DDRM": DDRM{Lik: p.lik}, "DiffPIR": DiffPIR{Lik: p.lik}, "DAPS": DAPS{Lik: p.lik}, "DAPS, by a chain": DAPS{Lik: nonlinearOnly{p.lik}, Chain: 3}, "REDDiff": REDDiff{Lik: p.lik}, "DPSStep": DPSStep{Lik: p.lik},
 	} {
 		r := &Reverse{Score: p.score, Solver: solver, Steps: 30}
 		path, _, err := r.path()
