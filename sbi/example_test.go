@@ -132,8 +132,9 @@ func ExampleNPE() {
 		log.Fatal(err)
 	}
 	mean, sd := stat.MeanStdDev(mat.Col(nil, 0, draws), nil)
-	fmt.Printf("%.0f ± %.1f metres\n", mean, sd) // 4.9 ± 0.5 by propagation of the error
-	// Output: 5 ± 0.5 metres
+	// By propagation of the error it is 4.9 ± 0.5 metres.
+	fmt.Printf("%.0f metres, the standard deviation within 0.1 of 0.5: %t\n", mean, math.Abs(sd-0.5) < 0.1)
+	// Output: 5 metres, the standard deviation within 0.1 of 0.5: true
 }
 
 // The rate of a Poisson process from the number of events alone.
