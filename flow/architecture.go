@@ -39,7 +39,7 @@ type training struct {
 
 // estimation are the defaults of density estimators in simulation-based
 // inference, those of sbi.
-var estimation = training{batch: 200, patience: 20, rate: 5e-4, clip: 5}
+var estimation = training{batch: 200, validEvery: 5, patience: 20, rate: 5e-4, clip: 5}
 
 // network is a conditional density of standardised variables x given a
 // context c, what the embedding makes of y. Matrices have a row for each

@@ -10,7 +10,7 @@ import (
 
 // The limits of Newton's method for a PCPMap.
 const (
-	newtonEvaluations = 200
+	newtonEvaluations = 1000
 	newtonShortest    = 1. / (1 << 20) // step before it gives up
 )
 
@@ -23,17 +23,19 @@ type newton[T kernel.Float] struct {
 }
 
 // newtonRow is the state of a row: its place in the block, the damping of its
-// step, and how far it is from the solution, the norm of ∇φ(x) - z.
+// step, the slope of φ(x) - z·x along the Newton direction at x, and how far x is
+// from the solution, the norm of ∇φ(x) - z.
 type newtonRow struct {
-	row            int
-	step, residual float64
-	done           bool
+	row                   int
+	step, slope, residual float64
+	done                  bool
 }
 
 // generate replaces the rows of z by the x with ∇ₓφ(x, c) = z: Newton's
-// method from x = z for all rows at once, each with its own damping. As φ is
-// strongly convex, |∇φ(x) - z| falls along each Newton direction, and steps
-// are halved until it does.
+// method from x = z for all rows at once, each with its own damping. As x is the
+// minimum of φ(x) - z·x, which is convex, a step is short enough if the slope
+// along it has not turned up at its end; unlike |∇φ(x) - z| the slope makes
+// good steps of a φ whose gradient has jumps, as that of a density of atoms.
 func (n *pcpMap[T]) generate(w *workspace[T], z, c []T) {
 	d := n.d
 	q, ok := n.solvers.Get().(*newton[T])
@@ -45,7 +47,7 @@ func (n *pcpMap[T]) generate(w *workspace[T], z, c []T) {
 	q.z, q.x, q.at, q.dir = append(q.z[:0], z...), append(q.x[:0], z...), append(q.at[:0], z...), resize(q.dir, len(z))
 	q.rows = resize(q.rows, len(z)/d)
 	for i := range q.rows {
-		q.rows[i] = newtonRow{row: i, residual: math.Inf(1)}
+		q.rows[i] = newtonRow{row: i, slope: math.Inf(1)}
 	}
 	for range newtonEvaluations {
 		t, rows := w.begin(), len(q.rows)
@@ -81,18 +83,23 @@ func machineEpsilon[T kernel.Float]() float64 {
 // direction have been evaluated at the point where it looks.
 func (q *newton[T]) advance(i int, r, toward []T) {
 	d, eps := len(r), machineEpsilon[T]()
-	s, z, x, at, dir := &q.rows[i], q.z[i*d:], q.x[i*d:], q.at[i*d:], q.dir[i*d:]
-	res := norm(r)
-	if res <= (1-s.step/4)*s.residual { // a first step from infinity, too
-		copy(x, at[:d])
+	s, z, x, at, dir := &q.rows[i], q.z[i*d:(i+1)*d], q.x[i*d:(i+1)*d], q.at[i*d:(i+1)*d], q.dir[i*d:(i+1)*d]
+	slope := float64(kernel.Dot(r, dir))
+	if first := math.IsInf(s.slope, 1); first || slope >= -0.1*s.slope {
+		copy(x, at)
 		copy(dir, toward)
-		s.residual, s.step = res, 1
-		s.done = res <= 4*eps*(1+norm(z[:d]))
+		s.residual, s.slope, s.step = norm(r), float64(kernel.Dot(r, dir)), 1
+		s.done = s.residual <= 4*eps*(1+norm(z))
 	} else { // also NaN
-		s.step /= 2
+		zero := s.slope / (s.slope - slope) // where the slope would be zero if it were linear
+		if !(zero > 0.1) {
+			zero = 0.1
+		}
+		s.step *= min(zero, 0.5)
 		// At the limit of rounding no step is an improvement.
-		s.done = s.step < newtonShortest || s.residual <= 64*eps*(1+math.Hypot(norm(x[:d]), norm(z[:d])))
+		s.done = s.step < newtonShortest || s.residual <= 64*eps*(1+math.Hypot(norm(x), norm(z)))
 	}
+	s.done = s.done || norm(dir) <= 4*eps*(1+norm(x))
 	for j := range d {
 		at[j] = x[j] - T(s.step)*dir[j]
 	}
@@ -100,14 +107,18 @@ func (q *newton[T]) advance(i int, r, toward []T) {
 
 func norm[T kernel.Float](x []T) float64 { return math.Sqrt(float64(kernel.SumSquares(x))) }
 
-// write puts the solution of row i in its place of the block, NaN if it is none.
+// write puts the solution of row i in its place of the block, NaN if it is none:
+// neither is the residual small nor, where φ is so steep that the rounding of x
+// makes a large one, what Newton's method would still change in x.
 func (q *newton[T]) write(block []T, i, d int) {
-	s, z, x := q.rows[i], q.z[i*d:(i+1)*d], q.x[i*d:(i+1)*d]
+	s, z, x, dir := q.rows[i], q.z[i*d:(i+1)*d], q.x[i*d:(i+1)*d], q.dir[i*d:(i+1)*d]
 	to := block[s.row*d : (s.row+1)*d]
-	if s.residual <= 1e5*machineEpsilon[T]()*(1+math.Hypot(norm(z), norm(x))) {
+	eps := machineEpsilon[T]()
+	if s.residual <= 1e5*eps*(1+math.Hypot(norm(z), norm(x))) || norm(dir) <= 1e3*eps*(1+norm(x)) {
 		copy(to, x)
 		return
 	}
+	println("fail", s.residual, norm(dir), norm(x), norm(z), s.step)
 	for j := range to {
 		to[j] = T(math.NaN())
 	}

@@ -29,7 +29,8 @@ type FitOptions struct {
 	// Diffusion), or the number of training rows if that is less.
 	Batch int
 	// Epochs limits the passes through the training rows. If it is 0, it will
-	// be defaulted to 1000.
+	// be defaulted to 1000 or, if there are rows for validation, to as many as
+	// make 10,000 steps if that is more.
 	Epochs int
 	// Rate is the learning rate of Adam. If it is 0, it will be defaulted to
 	// 5e-4 (MAF, NSF, Coupling, MDN), 1e-3 (Matching, Diffusion) or 5e-3 (COT,
@@ -45,8 +46,8 @@ type FitOptions struct {
 	// negative, there are none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it
-	// will be defaulted to those of an epoch, at least 20 for COT and PCPMap and
-	// 100 for Matching and Diffusion.
+	// will be defaulted to those of an epoch, at least 5, 20 for COT and PCPMap
+	// or 100 for Matching and Diffusion.
 	ValidEvery int
 	// Clip is the norm that gradients are cut down to. If it is 0, it will be
 	// defaulted to 5, but for COT and PCPMap, whose gradients are taken as they
@@ -220,6 +221,9 @@ func (o *FitOptions) settings(train, valid int, t training, seed uint64) (*optim
 	}
 	if valid == 0 {
 		s.Patience = 0
+	} else if s.Epochs == 0 {
+		perEpoch := (train + s.Batch - 1) / s.Batch
+		s.Epochs = max(1000, 10_000/perEpoch)
 	}
 	if o.Progress != nil {
 		s.Progress = func(p optim.Progress) { o.Progress(Progress(p)) }

@@ -22,9 +22,8 @@ import (
 // optimal transport map of squared distance. Gradient and Hessian have closed
 // forms, and the log determinant is that of a Cholesky factor.
 //
-// A draw solves ∇ₓφ = z for x by Newton's method with damping. In the rare
-// case that it does not converge, in float32 and with a density of extreme
-// scales, the draw is NaN.
+// A draw solves ∇ₓφ = z for x by Newton's method with damping. If it does not
+// converge, which has not been seen, the draw is NaN, and Sample says so.
 type PCPMap struct {
 	// Layers is the number of hidden layers of G. If it is 0, it will be
 	// defaulted to 3.

@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
 	"github.com/go-inverse/inverse/internal/nn"
@@ -96,6 +97,41 @@ func TestPCPMapDerivatives(t *testing.T) {
 }
 
 // Far out in the tails, and in float32, Newton's method still converges.
+// The gradient of a density of atoms has jumps, which Newton's method must find.
+func TestPCPMapAtoms(t *testing.T) {
+	r := rand.New(rng.New(1, 0))
+	x, y := mat.NewDense(1000, 3, nil), mat.NewDense(1000, 2, nil)
+	for i := range 1000 {
+		a, b, c := float64(r.IntN(3)), float64(r.IntN(3)), float64(r.IntN(3))
+		x.SetRow(i, []float64{a, b, c})
+		y.SetRow(i, []float64{a + b, b*c + a})
+	}
+	f := trained(t, PCPMap{}, x, y, FitOptions{Epochs: 100})
+	const n = 4000
+	draws, z := mat.NewDense(n, 3, nil), mat.NewDense(n, 3, nil)
+	given := mat.NewDense(n, 2, nil)
+	for i := range n {
+		given.SetRow(i, y.RawRowView(i%1000))
+	}
+	if err := f.Draw(context.Background(), draws, given, rng.New(2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	near := 0
+	for _, v := range draws.RawMatrix().Data {
+		if math.Abs(v-math.Round(v)) < 0.1 {
+			near++
+		}
+	}
+	t.Logf("%d of %d numbers of the draws are near atoms", near, 3*n)
+	f.Invert(z, nil, draws, given)
+	for j := range 3 {
+		m, sd := stat.MeanStdDev(mat.Col(nil, j, z), nil)
+		if se := 1 / math.Sqrt(n); math.Abs(m) > 4*se || math.Abs(sd-1) > 4*se/math.Sqrt2 {
+			t.Errorf("z of variable %d has mean %.3f and sd %.3f", j, m, sd)
+		}
+	}
+}
+
 func TestPCPMapNewton(t *testing.T) {
 	x, y := pairs(500, 3, 2, 1)
 	f := trained(t, PCPMap{Width: 32}, x, y, FitOptions{Epochs: 20})

@@ -51,8 +51,7 @@ type Trial struct {
 	Flow         *Flow   // nil if it was dropped
 	Err          error   // why training failed
 
-	epochs int
-	state  bytes.Buffer
+	state bytes.Buffer
 }
 
 // Search looks for a good architecture and good options by random trials with
@@ -92,14 +91,14 @@ func Search(ctx context.Context, x, y *mat.Dense, options *SearchOptions) ([]*Tr
 	if err != nil {
 		return nil, err
 	}
-	// The number of candidates and of epochs on each rung.
+	// The number of candidates and of epochs on each rung; 0 is as many as it takes.
 	type rung struct{ trials, epochs int }
 	var rungs []rung
 	total := 0
 	for n, e := o.Trials, o.Epochs; n > o.Keep; n, e = max(o.Keep, n/o.Eta), e*o.Eta {
 		rungs = append(rungs, rung{n, e})
 	}
-	rungs = append(rungs, rung{o.Keep, math.MaxInt})
+	rungs = append(rungs, rung{o.Keep, 0})
 	for _, r := range rungs {
 		total += r.trials
 	}
@@ -143,22 +142,23 @@ func (o *SearchOptions) candidates(x *mat.Dense, seed uint64) ([]*Trial, error) 
 		t.Architecture = o.Propose(rand.New(rng.New(seed, uint64(2*i+1))), &t.Options)
 		t.Options.ValidationRows, t.Options.Workers, t.Options.Progress = valid, 1, nil
 		t.Options.Src = rng.New(seed, uint64(2*i+2))
-		if t.epochs = t.Options.Epochs; t.epochs == 0 {
-			t.epochs = 1000
-		}
 		trials[i] = t
 	}
 	return trials, nil
 }
 
 // train goes on until the trial has been trained for a number of epochs in
-// all, and judges it. Only the end of ctx is an error.
+// all, or to its end if epochs is 0, and judges it. Only the end of ctx is an
+// error.
 func (t *Trial) train(ctx context.Context, x, y *mat.Dense, epochs int) error {
 	if t.Err != nil {
 		return nil
 	}
 	o := t.Options
-	o.Epochs, o.CheckpointEvery = min(epochs, t.epochs), 0
+	o.CheckpointEvery = 0
+	if epochs > 0 && (o.Epochs == 0 || epochs < o.Epochs) {
+		o.Epochs = epochs
+	}
 	var state bytes.Buffer
 	o.Checkpoint = func(save func(io.Writer) error) error {
 		state.Reset()
