@@ -26,6 +26,7 @@ var (
 	benchTasks   = flag.String("sbibm.tasks", "", "tasks of TestSBIBM, separated by commas, or all")
 	benchBudgets = flag.String("sbibm.budgets", "1000", "numbers of simulations")
 	benchMethods = flag.String("sbibm.methods", "NPE,NPSE", "methods")
+	benchNumbers = flag.String("sbibm.observations", "1,2,3", "numbers of the observations, from 1 to 10")
 	benchFile    = flag.String("sbibm.file", "", "file of results: what is in it is not run again")
 	benchPrint   = flag.Bool("sbibm.print", false, "print the table of the file and run nothing")
 )
@@ -132,8 +133,8 @@ func learnTSNPE(ctx context.Context, t testing.TB, task *tasks.Task, y []float64
 }
 
 // TestSBIBM scores methods on the tasks of the benchmark by the C2ST between
-// their draws and the reference's, for observations 1 to 3, and prints a table
-// of the means:
+// their draws and the reference's, for observations 1 to 3 unless others are
+// asked for, and prints a table of the means:
 //
 //	go test -run TestSBIBM -v -timeout 0 ./sbi -args -sbibm.tasks all -sbibm.budgets 1000,10000 -sbibm.file sbibm.jsonl
 //
@@ -151,30 +152,39 @@ func TestSBIBM(t *testing.T) {
 	if *benchTasks == "all" {
 		names = tasks.Names()
 	}
-	for _, text := range strings.Split(*benchBudgets, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+	observations := numbers(t, *benchNumbers)
+	for _, n := range numbers(t, *benchBudgets) {
 		for _, name := range names {
 			for _, method := range strings.Split(*benchMethods, ",") {
 				if _, ok := learners[method]; !ok {
 					t.Fatalf("no method %q", method)
 				}
-				scores = append(scores, runCell(t, scores, name, n, method)...)
+				scores = append(scores, runCell(t, scores, name, n, method, observations)...)
 			}
 		}
 	}
 	printScores(t, scores)
 }
 
+// numbers returns those of a list that commas separate.
+func numbers(t *testing.T, list string) (n []int) {
+	for _, text := range strings.Split(list, ",") {
+		v, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = append(n, v)
+	}
+	return n
+}
+
 // runCell scores a method on the observations that the scores do not have.
-func runCell(t *testing.T, have []score, name string, n int, method string) (scores []score) {
+func runCell(t *testing.T, have []score, name string, n int, method string, observations []int) (scores []score) {
 	ctx := context.Background()
 	task := newTask(t, name)
 	var given func(y []float64) sbi.SourceSampler
 	var loss, seconds float64
-	for number := 1; number <= 3; number++ {
+	for _, number := range observations {
 		s := score{Task: name, Simulations: n, Method: method, Observation: number}
 		if slices.ContainsFunc(have, func(h score) bool { return h.cell() == s.cell() && h.Observation == number }) {
 			continue
@@ -252,55 +262,5 @@ func writeScore(t *testing.T, s score) {
 	defer f.Close()
 	if err := json.NewEncoder(f).Encode(s); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// narrow is the mean Spread below which the simulations are better spent near
-// the observation.
-const narrow = 0.2
-
-// printScores prints the means over the observations of each cell, and for each
-// task and number of simulations the method that is chosen without a look at
-// the reference: of NPE and NPSE the one of the lower loss, or TSNPE if its
-// posterior is narrow.
-func printScores(t *testing.T, scores []score) {
-	cells := make(map[string][]score)
-	var order []string
-	for _, s := range scores {
-		if len(cells[s.cell()]) == 0 {
-			order = append(order, s.cell())
-		}
-		cells[s.cell()] = append(cells[s.cell()], s)
-	}
-	slices.Sort(order)
-	mean := func(cell string, f func(score) float64) (m float64) {
-		for _, s := range cells[cell] {
-			m += f(s) / float64(len(cells[cell]))
-		}
-		return m
-	}
-	c2st := func(s score) float64 { return s.C2ST }
-	for _, cell := range order {
-		var each []string
-		for _, s := range cells[cell] {
-			each = append(each, fmt.Sprintf("%.3f", s.C2ST))
-		}
-		t.Logf("%-38s %.3f  %v  loss %.3f", cell, mean(cell, c2st), each, cells[cell][0].Loss)
-	}
-	for _, cell := range order {
-		s := cells[cell][0]
-		if s.Method != "NPE" {
-			continue
-		}
-		best := s
-		s.Method = "NPSE"
-		if other := cells[s.cell()]; other != nil && other[0].Loss < best.Loss {
-			best = other[0]
-		}
-		s.Method = "TSNPE"
-		if cells[s.cell()] != nil && mean(best.cell(), func(s score) float64 { return s.Spread }) < narrow {
-			best = s
-		}
-		t.Logf("%s %d: %s is chosen, %.3f", best.Task, best.Simulations, best.Method, mean(best.cell(), c2st))
 	}
 }
