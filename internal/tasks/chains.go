@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -39,7 +40,7 @@ func interval(lower, upper []float64) prior.Transform { return must(prior.Interv
 // there is a score and else by adaptive Metropolis with delayed rejection. The
 // chains begin at draws of the prior resampled by the density (up to the
 // prior's own, which is at most a smooth factor), which puts them where the
-// mass is.
+// mass is. It is an error if they have not mixed.
 func (d *density) sample(ctx context.Context, dst *mat.Dense, pri Prior, src rand.Source) error {
 	const chains, candidates = 8, 20000
 	seed := rng.Seed(src)
@@ -78,10 +79,28 @@ func (d *density) sample(ctx context.Context, dst *mat.Dense, pri Prior, src ran
 	if err != nil {
 		return err
 	}
+	if err := mixed(run); err != nil {
+		return err
+	}
 	draws := run.Draws()
 	total, _ := draws.Dims()
 	for i := range rows {
 		dst.SetRow(i, draws.RawRowView(i*total/rows))
+	}
+	return nil
+}
+
+// mixed returns an error if the chains of a run differ by more than chance. It
+// needs a hundred draws of each to say so.
+func mixed(run *sampler.Result) error {
+	s := run.Summary()
+	if s.Draws < 100 {
+		return nil
+	}
+	for _, p := range s.Params {
+		if p.RHat > 1.05 { // independent draws stay below 1.03
+			return fmt.Errorf("tasks: the chains of the reference have not mixed: R-hat of %s is %.3f", p.Name, p.RHat)
+		}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse/internal/rng"
+	"github.com/go-inverse/inverse/prior"
 )
 
 // readCSV reads numbers below a line of names.
@@ -186,5 +187,27 @@ func TestNew(t *testing.T) {
 	}
 	if err := task.Reference(context.Background(), mat.NewDense(1, 2, nil), []float64{1}, rng.New(1, 0)); err == nil {
 		t.Error("too few data: no error")
+	}
+}
+
+// Chains that cannot go from one mode to another are an error, those of one
+// mode are not.
+func TestChainsHaveMixed(t *testing.T) {
+	pri := must(prior.NewBox([]float64{-10}, []float64{10}, nil))
+	for _, c := range []struct {
+		modes []float64
+		mixed bool
+	}{{[]float64{0}, true}, {[]float64{-5, 5}, false}} {
+		d := &density{dim: 1, transform: pri.Transform(), logProb: func(x []float64) float64 {
+			l := math.Inf(-1)
+			for _, m := range c.modes {
+				l = math.Max(l, -(x[0]-m)*(x[0]-m)/0.02)
+			}
+			return l
+		}}
+		err := d.sample(context.Background(), mat.NewDense(1000, 1, nil), pri, rng.New(1, 0))
+		if (err == nil) != c.mixed || err != nil && !strings.Contains(err.Error(), "have not mixed") {
+			t.Errorf("modes %v: %v", c.modes, err)
+		}
 	}
 }
