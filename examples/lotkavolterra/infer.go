@@ -108,7 +108,7 @@ func smcABC(ctx context.Context, p *problem, b budget, src rand.Source, progress
 
 // splines are the options of the networks of splines.
 func (b *budget) splines(progress func(string, ...any)) *flow.FitOptions {
-	return &flow.FitOptions{Batch: 256, Rate: 1e-3, Patience: 4, Drops: 2, Epochs: b.epochs, Progress: epochs(progress)}
+	return &flow.FitOptions{Batch: 256, Rate: 1e-3, EMA: 0.999, Patience: 4, Drops: 2, Epochs: b.epochs, Progress: epochs(progress)}
 }
 
 func epochs(progress func(string, ...any)) func(flow.Progress) {
