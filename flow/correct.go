@@ -56,8 +56,8 @@ func Correct(ctx context.Context, q *Posterior, target inverse.Density, n int, o
 		return nil, fmt.Errorf("flow: Correct: n is %d, want at least 1", n)
 	}
 	c := &Correction{Draws: mat.NewDense(n, q.Dim(), nil), raw: make([]float64, n)}
-	if q.bad >= 0 {
-		return nil, q.badError()
+	if q.err != nil {
+		return nil, q.err
 	}
 	if err := q.q.Draw(ctx, c.Draws, q.y, rng.Or(options.Src)); err != nil {
 		return nil, err

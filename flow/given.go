@@ -34,7 +34,7 @@ type Posterior struct {
 
 	q   Conditional
 	y   *mat.Dense // 1×dy, or nil
-	bad int        // the first element of y that is not finite, or -1
+	err error      // why y cannot be a condition
 	mu  sync.Mutex
 	one sync.Pool // of *point
 }
@@ -50,15 +50,17 @@ var (
 	_ inverse.Density = (*Posterior)(nil)
 )
 
-// Given returns the density q(·|y); y is copied, and nil without conditions.
-// It panics if y has not as many elements as q has conditions.
+// Given returns the density q(·|y); y is copied, and nil without conditions. If
+// y has another number of elements than q has conditions, or one that is not
+// finite, Sample says so.
 func Given(q Conditional, y []float64) *Posterior {
 	dx, dy := q.Dims()
-	if len(y) != dy {
-		panic(fmt.Sprintf("flow: Given: y has %d elements, want %d", len(y), dy))
-	}
-	p := &Posterior{q: q, bad: notFinite(y)}
-	if dy > 0 {
+	p := &Posterior{q: q}
+	if i := notFinite(y); len(y) != dy {
+		p.err = fmt.Errorf("flow: y has %d elements, want %d", len(y), dy)
+	} else if i >= 0 {
+		p.err = fmt.Errorf("flow: y[%d] is %g", i, y[i])
+	} else if dy > 0 {
 		p.y = mat.NewDense(1, dy, slices.Clone(y))
 	}
 	p.one.New = func() any { return &point{x: mat.NewDense(1, dx, nil)} }
@@ -72,11 +74,11 @@ func (p *Posterior) Dim() int {
 }
 
 // Sample fills the rows of dst with independent draws. The error is ctx's, or
-// names an element of y that is not finite. Sample may be called
-// concurrently; the order of the calls decides what each of them gets.
+// says what is wrong with y. Sample may be called concurrently; the order of
+// the calls decides what each of them gets.
 func (p *Posterior) Sample(ctx context.Context, dst *mat.Dense) error {
-	if p.bad >= 0 {
-		return p.badError()
+	if p.err != nil {
+		return p.err
 	}
 	p.mu.Lock()
 	seed := rng.Seed(p.Src)
@@ -88,7 +90,7 @@ func (p *Posterior) Sample(ctx context.Context, dst *mat.Dense) error {
 // if it is nil, and with NaN where Sample would return an error. It makes a
 // Posterior the proposal of [github.com/go-inverse/inverse/sampler.Independence].
 func (p *Posterior) Draw(dst *mat.Dense, src rand.Source) {
-	if p.bad < 0 && p.q.Draw(context.Background(), dst, p.y, src) == nil {
+	if p.err == nil && p.q.Draw(context.Background(), dst, p.y, src) == nil {
 		return
 	}
 	rows, _ := dst.Dims()
@@ -97,16 +99,12 @@ func (p *Posterior) Draw(dst *mat.Dense, src rand.Source) {
 	}
 }
 
-func (p *Posterior) badError() error {
-	return fmt.Errorf("flow: y[%d] is %g", p.bad, p.y.At(0, p.bad))
-}
-
-// LogProb returns log q(x|y), and -Inf if y has elements that are not finite.
+// LogProb returns log q(x|y), and -Inf if something is wrong with y.
 func (p *Posterior) LogProb(x []float64) float64 {
 	if d := p.Dim(); len(x) != d {
 		panic(fmt.Sprintf("flow: LogProb: x has %d elements, want %d", len(x), d))
 	}
-	if p.bad >= 0 {
+	if p.err != nil {
 		return math.Inf(-1)
 	}
 	b := p.one.Get().(*point)
@@ -118,7 +116,7 @@ func (p *Posterior) LogProb(x []float64) float64 {
 
 // LogProbs sets dst[i] to log q(x_i|y) for the rows of x, many at a time.
 func (p *Posterior) LogProbs(dst []float64, x *mat.Dense) {
-	if p.bad >= 0 {
+	if p.err != nil {
 		fill(dst, math.Inf(-1))
 		return
 	}

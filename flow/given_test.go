@@ -91,10 +91,7 @@ func TestGiven(t *testing.T) {
 	if err := p.Sample(ctx, mat.NewDense(10, 2, nil)); err != context.Canceled {
 		t.Errorf("error is %v", err)
 	}
-	defer func() {
-		if s, ok := recover().(string); !ok || !strings.Contains(s, "y has 2 elements, want 3") {
-			t.Errorf("panic is %v", s)
-		}
-	}()
-	Given(f, []float64{1, 2})
+	if err := Given(f, []float64{1, 2}).Sample(context.Background(), mat.NewDense(3, 2, nil)); err == nil || !strings.Contains(err.Error(), "y has 2 elements, want 3") {
+		t.Errorf("error is %v", err)
+	}
 }

@@ -37,10 +37,10 @@ type Mode struct {
 // MAP climbs from init to a mode of the density, the maximum a posteriori
 // estimate if the density is a posterior, by gonum/optimize.
 //
-// It returns an error if the density at init is zero or not finite, if the
-// optimiser fails or stops at MaxIter, if the density panics, and ctx's error
-// if that comes first.
-// With an optimiser's error the best point found is returned too.
+// It returns an error if init has another length than the density's Dim, if the
+// density at init is zero or not finite, if the optimiser fails or stops at
+// MaxIter, if the density panics, and ctx's error if that comes first. With an
+// optimiser's error the best point found is returned too.
 func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float64, opts *MAPOptions) (*Mode, error) {
 	if err := scoreError(target); err != nil {
 		return nil, fmt.Errorf("posterior: MAP needs a score: %w", err)
@@ -57,6 +57,9 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 	}
 	if o.MaxIter == 0 {
 		o.MaxIter = 1000
+	}
+	if d, ok := target.(interface{ Dim() int }); ok && d.Dim() != len(init) {
+		return nil, fmt.Errorf("posterior: init has length %d, the density dimension %d", len(init), d.Dim())
 	}
 	if lp := target.LogProb(init); math.IsNaN(lp) || math.IsInf(lp, 0) {
 		return nil, fmt.Errorf("posterior: log density at init is %g, want a finite number", lp)

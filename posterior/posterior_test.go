@@ -96,6 +96,9 @@ func TestSupport(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "halfPlane") {
 		t.Errorf("Differentiable() = %v, want an error that names the part", err)
 	}
+	if _, err := MAP(context.Background(), p, []float64{1}, nil); err == nil || !strings.Contains(err.Error(), "init has length 1") {
+		t.Errorf("error is %v", err)
+	}
 	if _, err := MAP(context.Background(), p, []float64{1, 1}, nil); err == nil {
 		t.Error("MAP without a score: no error")
 	}
