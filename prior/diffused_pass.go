@@ -3,7 +3,6 @@ package prior
 import (
 	"math"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/internal/kernel"
@@ -175,13 +174,18 @@ func (p *pass) emit(dst, v *mat.Dense, lo, r int) {
 			p.addMeans(f, p.sigma*p.sigma, p.resp, i, r)
 			p.divide(dst, f, i, lo, r)
 			for l, m := range p.mass(p.resp, i, r) {
-				floats.AddScaled(dst.RawRowView(lo+l), m, g.centre)
+				to := dst.RawRowView(lo + l)
+				for j, c := range g.centre {
+					to[j] += m * c
+				}
 			}
 		case hessian:
 			p.scaleByMass(f, -1, p.resp, i, r)
 			if len(p.groups) > 1 { // else Σ P_k = 0
 				for l, m := range p.mass(p.push, i, r) {
-					floats.AddScaled(f[l*n:(l+1)*n], -m, e[l*n:(l+1)*n])
+					for j := l * n; j < (l+1)*n; j++ {
+						f[j] -= m * e[j]
+					}
 				}
 			}
 			p.addMeans(f, p.alpha, p.push, i, r)
@@ -279,14 +283,19 @@ func (p *pass) divide(dst *mat.Dense, f []float64, i, lo, r int) {
 	v := p.groups[i].cov.v
 	for l := range r {
 		row := f[l*n : (l+1)*n]
-		switch {
-		case v != nil:
-			floats.Mul(row, inv)
-		case i == 0:
-			floats.MulTo(dst.RawRowView(lo+l), row, inv)
-		default:
-			floats.Mul(row, inv)
-			floats.Add(dst.RawRowView(lo+l), row)
+		for j, w := range inv {
+			row[j] *= w
+		}
+		if v != nil {
+			continue
+		}
+		to := dst.RawRowView(lo + l)
+		if i == 0 {
+			copy(to, row)
+			continue
+		}
+		for j, w := range row {
+			to[j] += w
 		}
 	}
 	if v == nil {
