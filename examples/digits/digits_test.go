@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/dsp/fourier"
@@ -112,5 +113,27 @@ func TestFigures(t *testing.T) {
 	}
 	if got := psnr([]float64{1, -1}, []float64{-1, 1}); got != 0 {
 		t.Errorf("black for white has %g dB, want 0", got)
+	}
+}
+
+// Intervals of few draws have their coverage as well.
+func TestInterval(t *testing.T) {
+	const trials = 20_000
+	r := rand.New(rand.NewPCG(4, 0))
+	for _, n := range []int{19, 48} {
+		inside := 0
+		for range trials {
+			x := make([]float64, n)
+			for i := range x {
+				x[i] = r.NormFloat64()
+			}
+			slices.Sort(x)
+			if lo, hi := interval(x, .9); math.Abs(r.NormFloat64()-(lo+hi)/2) <= (hi-lo)/2 {
+				inside++
+			}
+		}
+		if got := float64(inside) / trials; math.Abs(got-.9) > 4*math.Sqrt(.9*.1/trials) {
+			t.Errorf("intervals of %d draws have %.4f, want 0.9", n, got)
+		}
 	}
 }

@@ -28,7 +28,7 @@ func run(ctx context.Context, f *show.Flags) error {
 	}
 	n, steps, truths := 48, 50, []int{0, 1, 2, 3}
 	if f.Quick {
-		n, steps, truths = 16, 20, truths[:2]
+		n, steps, truths = 19, 20, truths[:2]
 	}
 	all, err := tasks(p.side, steps)
 	if err != nil {
