@@ -20,6 +20,8 @@ type NeuralLikelihood struct {
 	// ValidNLL is the mean of -log q over the rows for validation, q being the
 	// density of the features.
 	ValidNLL float64
+	// Valid is a factor of the likelihood, nil if no simulation failed.
+	Valid *Validity
 }
 
 // NLE is neural likelihood estimation (Papamakarios, Sterratt and Murray,
@@ -34,13 +36,17 @@ type NeuralLikelihood struct {
 // experiment without training for them: their log densities add. Continuous
 // data only: a density of counts has no maximum.
 //
-// Failed simulations are an error: without them q would be the density of the
-// data given that the simulator succeeds, which is another likelihood.
+// From simulations that failed it learns the probability that one does not,
+// which is a factor of the likelihood, see [Validity]: without it q would be the
+// density of the data given that the simulator succeeds. A likelihood whose flow
+// has been saved and read again is
+//
+//	nle := &sbi.NeuralLikelihood{Prior: pri, Flow: f, Features: features, Valid: valid}
 func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLikelihood, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: prior is nil")
 	}
-	rows, err := allRows("NLE", table, pri.Dim())
+	rows, err := trainingRows(table, pri.Dim())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +70,12 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	if d == nil {
 		return nil, err
 	}
-	return &NeuralLikelihood{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}, err
+	l := &NeuralLikelihood{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}
+	if err != nil {
+		return l, err
+	}
+	l.Valid, err = validityOf(ctx, pri, table, seed)
+	return l, err
 }
 
 // Given returns the posterior density given independent repeats of the
@@ -105,6 +116,9 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 				score.Add(score, g)
 			}
 			floats.Add(dst, part)
+			if l.Valid != nil {
+				l.Valid.add(dst, score, u)
+			}
 		}
 		return nil
 	})

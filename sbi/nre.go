@@ -106,6 +106,8 @@ type NeuralRatio struct {
 	Features Features
 	// ValidLoss is the mean loss on the rows for validation.
 	ValidLoss float64
+	// Valid is a factor of the ratio, nil if no simulation failed.
+	Valid *Validity
 
 	width, blocks int // of the networks
 	nets          []*ratioNet
@@ -125,12 +127,12 @@ type NeuralRatio struct {
 // the last step of a single network is a matter of chance, which its mean over
 // steps is not.
 //
-// Failed simulations are an error, as for NLE.
+// Failed simulations are what [Validity] learns from, as with NLE.
 func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRatio, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: prior is nil")
 	}
-	rows, err := allRows("NRE", table, pri.Dim())
+	rows, err := trainingRows(table, pri.Dim())
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +179,8 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 	}
 	copy(r.params.Values, slices.Concat(weights...))
 	r.ValidLoss = stat.Mean(losses, nil)
-	return r, nil
+	r.Valid, err = validityOf(ctx, pri, table, seed)
+	return r, err
 }
 
 // Given returns the posterior density given independent repeats of the

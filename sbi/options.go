@@ -136,17 +136,14 @@ func trainingRows(table *Table, params int) (*Table, error) {
 	return valid, nil
 }
 
-// allRows is trainingRows for what is wrong without the simulations that
-// failed.
-func allRows(method string, table *Table, params int) (*Table, error) {
-	rows, err := trainingRows(table, params)
-	if err != nil {
-		return nil, err
+// validityOf learns from the simulations of a table that failed, nothing if
+// there are none.
+func validityOf(ctx context.Context, pri Prior, table *Table, seed uint64) (*Validity, error) {
+	if table.Count(OK) == table.Len() {
+		return nil, nil
 	}
-	if failed := table.Len() - rows.Len(); failed > 0 {
-		return nil, fmt.Errorf("sbi: %s: %d of %d simulations have failed: leaving them out would change the likelihood", method, failed, table.Len())
-	}
-	return rows, nil
+	const stream = 1 << 32 // beyond those of the networks of an ensemble
+	return LearnValidity(ctx, pri, table, rng.New(seed, stream))
 }
 
 // logPriorAt returns the log density of the prior in the unconstrained

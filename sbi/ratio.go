@@ -14,6 +14,7 @@ import (
 	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/nn"
 	"github.com/go-inverse/inverse/internal/par"
+	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/prior"
 )
 
@@ -26,6 +27,46 @@ type ratioNet struct {
 
 func (r *ratioNet) build(p *nn.Params[float32], name string, width, blocks int) {
 	r.net = nn.NewResNet(p, name, len(r.Mean), 1, &nn.ResNetOptions{Width: width, Blocks: blocks, Act: kernel.ReLU})
+}
+
+// input returns the rows lo to hi-1 of u beside y as the network sees them.
+func (r *ratioNet) input(t *autodiff.Tape[float32], u *mat.Dense, lo, hi int, y []float64) autodiff.Var {
+	_, dt := u.Dims()
+	d := dt + len(y)
+	x := t.Variable(hi-lo, d)
+	v := t.Value(x)
+	for i := lo; i < hi; i++ {
+		row := v[(i-lo)*d : (i-lo+1)*d]
+		for j, a := range u.RawRowView(i) {
+			row[j] = float32((a - r.Mean[j]) / r.Scale[j])
+		}
+		for j, a := range y {
+			row[dt+j] = float32((a - r.Mean[dt+j]) / r.Scale[dt+j])
+		}
+	}
+	return x
+}
+
+// addScore adds the gradient g in the inputs to the rows lo to hi-1 of score.
+func (r *ratioNet) addScore(score *mat.Dense, lo, hi int, g []float32) {
+	d := len(r.Mean)
+	for i := lo; i < hi; i++ {
+		row := score.RawRowView(i)
+		for j := range row {
+			row[j] += float64(g[(i-lo)*d+j]) / r.Scale[j]
+		}
+	}
+}
+
+// check returns an error unless the network has means and scales of n inputs.
+func (r *ratioNet) check(n int) error {
+	switch {
+	case r == nil || len(r.Mean) != n || len(r.Scale) != n:
+		return fmt.Errorf("a network has no mean and scale of %d inputs", n)
+	case !finite(r.Mean) || !finite(r.Scale) || floats.Min(r.Scale) <= 0:
+		return fmt.Errorf("a network has means %v and scales %v", r.Mean, r.Scale)
+	}
+	return nil
 }
 
 // build adds the networks to p, whose weights are theirs from now on.
@@ -41,8 +82,6 @@ func (r *NeuralRatio) build(p *nn.Params[float32]) error {
 // row of u and the features y, and to score, unless it is nil, its gradients.
 func (r *NeuralRatio) addLogRatio(dst []float64, score, u *mat.Dense, y []float64) {
 	const block = 256
-	_, dt := u.Dims()
-	d := dt + len(y)
 	err := par.For(context.Background(), 0, len(dst), block, func(lo, hi int) error {
 		t, ok := r.pool.Get().(*autodiff.Tape[float32])
 		if !ok {
@@ -53,19 +92,8 @@ func (r *NeuralRatio) addLogRatio(dst []float64, score, u *mat.Dense, y []float6
 		var mean autodiff.Var // log Σ exp of the outputs
 		inputs := make([]autodiff.Var, len(r.nets))
 		for k, net := range r.nets {
-			x := t.Variable(hi-lo, d)
-			v := t.Value(x)
-			for i := lo; i < hi; i++ {
-				row := v[(i-lo)*d : (i-lo+1)*d]
-				for j, a := range u.RawRowView(i) {
-					row[j] = float32((a - net.Mean[j]) / net.Scale[j])
-				}
-				for j, a := range y {
-					row[dt+j] = float32((a - net.Mean[dt+j]) / net.Scale[dt+j])
-				}
-			}
-			inputs[k] = x
-			f := net.net.Forward(t, x, 0)
+			inputs[k] = net.input(t, u, lo, hi, y)
+			f := net.net.Forward(t, inputs[k], 0)
 			if k > 0 {
 				f = t.LogSumExp(t.ConcatCols(mean, f))
 			}
@@ -74,23 +102,19 @@ func (r *NeuralRatio) addLogRatio(dst []float64, score, u *mat.Dense, y []float6
 		for i, f := range t.Value(mean) {
 			dst[lo+i] += float64(f) - math.Log(float64(len(r.nets)))
 		}
-		if score == nil {
-			return nil
-		}
-		t.Backward(mean, 1)
-		for k, net := range r.nets {
-			g := t.Grad(inputs[k])
-			for i := lo; i < hi; i++ {
-				row := score.RawRowView(i)
-				for j := range row {
-					row[j] += float64(g[(i-lo)*d+j]) / net.Scale[j]
-				}
+		if score != nil {
+			t.Backward(mean, 1)
+			for k, net := range r.nets {
+				net.addScore(score, lo, hi, t.Grad(inputs[k]))
 			}
 		}
 		return nil
 	})
 	if p, ok := err.(*par.PanicError); ok {
 		panic(p)
+	}
+	if r.Valid != nil {
+		r.Valid.add(dst, score, u)
 	}
 }
 
@@ -103,6 +127,7 @@ type ratioConfig struct {
 	Features      Features
 	ValidLoss     float64
 	Nets          []*ratioNet
+	Valid         *ratioNet // nil if no simulation failed
 	// Point is the image of a test point under the transform of the prior's
 	// coordinates.
 	Point []float64
@@ -114,7 +139,17 @@ func (r *NeuralRatio) Save(w io.Writer) error {
 	tr := Coordinates(r.Prior)
 	_, k := tr.Dims()
 	c := ratioConfig{Width: r.width, Blocks: r.blocks, Parameters: k, Features: r.Features, ValidLoss: r.ValidLoss, Nets: r.nets, Point: testPoint(tr)}
-	if err := r.params.Save(w, ratioKind, c); err != nil {
+	p := nn.NewParams[float32](rng.New(0, 0))
+	for k, net := range r.nets {
+		(&ratioNet{Mean: net.Mean}).build(p, fmt.Sprintf("net.%d", k), r.width, r.blocks)
+	}
+	n := copy(p.Values, r.params.Values)
+	if r.Valid != nil {
+		c.Valid = r.Valid.net
+		(&ratioNet{Mean: c.Valid.Mean}).build(p, "valid", validWidth, validBlocks)
+		copy(p.Values[n:], r.Valid.params.Values)
+	}
+	if err := p.Save(w, ratioKind, c); err != nil {
 		return fmt.Errorf("sbi: %w", err)
 	}
 	return nil
@@ -158,22 +193,40 @@ func loadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
 	if err := c.Features.valid(); err != nil {
 		return nil, err
 	}
-	for k, net := range c.Nets {
-		switch {
-		case net == nil || len(net.Mean) <= c.Parameters || len(net.Scale) != len(net.Mean) || len(net.Mean) != len(c.Nets[0].Mean):
-			return nil, fmt.Errorf("network %d has no mean and scale for %d parameters and the data", k, c.Parameters)
-		case !finite(net.Mean) || !finite(net.Scale) || floats.Min(net.Scale) <= 0:
-			return nil, fmt.Errorf("network %d has means %v and scales %v", k, net.Mean, net.Scale)
+	for _, net := range c.Nets {
+		if net == nil || len(net.Mean) <= c.Parameters {
+			return nil, fmt.Errorf("a network has no inputs besides %d parameters", c.Parameters)
+		}
+		if err := net.check(len(c.Nets[0].Mean)); err != nil {
+			return nil, err
+		}
+	}
+	if c.Valid != nil {
+		if err := c.Valid.check(c.Parameters); err != nil {
+			return nil, err
 		}
 	}
 	if n, m := len(c.Features.Columns), len(c.Nets[0].Mean)-c.Parameters; n > 0 && n != m || len(c.Features.Scale) > 0 && len(c.Features.Scale) != m {
 		return nil, fmt.Errorf("the networks see %d features, %d columns are chosen and %d have a scale", m, n, len(c.Features.Scale))
 	}
 	ratio := &NeuralRatio{Prior: pri, Features: c.Features, ValidLoss: c.ValidLoss, width: c.Width, blocks: c.Blocks, nets: c.Nets}
-	if err := ratio.build(nn.Restore[float32](saved)); err != nil {
+	p := nn.Restore[float32](saved)
+	if err := ratio.build(p); err != nil {
 		return nil, err
 	}
-	return ratio, ratio.params.Close()
+	n := p.Len()
+	if c.Valid != nil {
+		c.Valid.build(p, "valid", validWidth, validBlocks)
+		ratio.Valid = &Validity{prior: pri, net: c.Valid}
+	}
+	if err := p.Close(); err != nil {
+		return nil, err
+	}
+	if c.Valid != nil {
+		ratio.Valid.build(nn.NewParams[float32](rng.New(0, 0)))
+		copy(ratio.Valid.params.Values, p.Values[n:])
+	}
+	return ratio, nil
 }
 
 // testPoint returns the image of a point that tells transforms apart.

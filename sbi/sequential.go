@@ -177,7 +177,8 @@ func learned[E any](ctx context.Context, r *rounds, train func(ctx context.Conte
 
 // SNLE is sequential neural likelihood estimation (Papamakarios, Sterratt and
 // Murray, 2019): [NLE] in rounds, whose parameters are drawn from the posterior
-// given y that the rounds before have learned. The simulations must not fail.
+// given y that the rounds before have learned. Simulations may fail if the
+// Policy is Record.
 //
 // The returned table has the simulations of all rounds.
 func SNLE(ctx context.Context, pri Prior, sim Simulator, y []float64, simulations int, opt *Sequential) (*NeuralLikelihood, *Table, error) {

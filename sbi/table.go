@@ -90,8 +90,8 @@ func (t *Table) Count(s Status) int {
 // What is learned from these rows about the parameters is right for the prior
 // restricted to the parameters for which the simulator succeeds, weighted by
 // the probability that it does. That is what is wanted of a posterior given
-// data, which the simulator has then produced; it is wrong for a learned
-// likelihood or likelihood ratio.
+// data, which the simulator has then produced. A learned likelihood or
+// likelihood ratio has this probability as a factor, see [Validity].
 func (t *Table) Valid() *Table {
 	n := t.Count(OK)
 	if n == t.Len() {
