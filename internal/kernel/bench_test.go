@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -16,7 +17,20 @@ var shapes = [][3]int{
 	{255, 127, 127}, {200, 100, 70}, {61, 67, 71}, {1, 128, 128},
 }
 
+// instructions is the set that benchmarks use: "go", "avx2", "avx512", or the
+// processor's best. testdata/openblas_bench.py gives it.
+var instructions = flag.String("instructions", "", "instruction set of the benchmarks: go, avx2 or avx512")
+
+// useInstructions switches to the set that the flag names until b ends.
+func useInstructions(b *testing.B) {
+	b.Cleanup(resetPath)
+	if *instructions != "" && !usePath(*instructions) {
+		b.Fatalf("-instructions is %q, want one of those that the processor has", *instructions)
+	}
+}
+
 func BenchmarkGemm(b *testing.B) {
+	useInstructions(b)
 	b.Run("float32", benchmarkGemm[float32])
 	b.Run("float64", benchmarkGemm[float64])
 }
@@ -75,6 +89,7 @@ func reportFlops(b *testing.B, m, n, k int) {
 // BenchmarkElementary times the functions per element, beside the standard
 // library's.
 func BenchmarkElementary(b *testing.B) {
+	useInstructions(b)
 	const n = 1024
 	rnd := rand.New(rand.NewPCG(1, 1))
 	x64, x32 := make([]float64, n), make([]float32, n)
