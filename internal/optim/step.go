@@ -72,12 +72,13 @@ type engine[T kernel.Float] struct {
 type worker[T kernel.Float] struct {
 	tape  autodiff.Tape[T]
 	block Block
+	_     [64]byte // a cache line between a worker and the next
 }
 
 func newEngine[T kernel.Float](loss Loss[T], n int, s *Settings, seed uint64) *engine[T] {
 	e := &engine[T]{loss: loss, pool: par.NewPool(s.Workers), seed: seed, given: s.Blocks}
 	for range e.pool.Workers() {
-		e.workers = append(e.workers, &worker[T]{block: Block{Src: new(rng.Source)}})
+		e.workers = append(e.workers, &worker[T]{block: Block{Src: rng.New(seed, 0)}})
 	}
 	e.grads = make([][]T, blocks(s.Batch, s.Blocks))
 	for i := range e.grads {
