@@ -46,8 +46,9 @@ func (m *arK) constrain(x, u []float64) {
 func (m *arK) eval(score, u []float64) float64 {
 	k := m.K
 	alpha, beta, logSigma := u[0], u[1:k+1], u[k+1]
-	lp, dsigma := halfCauchy(logSigma, 2.5)
-	w := math.Exp(-2 * logSigma)
+	sigma := math.Exp(logSigma)
+	lp, dsigma := halfCauchy(logSigma, sigma, 2.5)
+	w := 1 / (sigma * sigma)
 
 	pool := m.scratch.Get().(*[]float64)
 	defer m.scratch.Put(pool)

@@ -42,8 +42,9 @@ func (m *arma) constrain(x, u []float64) {
 
 func (m *arma) eval(score, u []float64) float64 {
 	mu, phi, theta, logSigma := u[0], u[1], u[2], u[3]
-	lp, dsigma := halfCauchy(logSigma, 2.5)
-	w := math.Exp(-2 * logSigma)
+	sigma := math.Exp(logSigma)
+	lp, dsigma := halfCauchy(logSigma, sigma, 2.5)
+	w := 1 / (sigma * sigma)
 
 	pool := m.scratch.Get().(*[2][]float64)
 	defer m.scratch.Put(pool)

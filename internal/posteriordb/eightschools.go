@@ -60,7 +60,7 @@ func (m *eightSchools) constrain(x, u []float64) {
 func (m *eightSchools) eval(score, u []float64) float64 {
 	j := len(m.Y)
 	mu, tau := u[j], math.Exp(u[j+1])
-	lp, dtau := halfCauchy(u[j+1], 5)
+	lp, dtau := halfCauchy(u[j+1], tau, 5)
 	lp -= mu * mu / 50
 	dmu := -mu / 25
 	for i, z := range u[:j] {

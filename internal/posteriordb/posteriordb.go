@@ -180,10 +180,11 @@ func logistic(u float64) (s, logDeriv float64) {
 }
 
 // halfCauchy returns the log density of a half Cauchy distribution with the
-// given scale at e^u, as a density of u, and its derivative.
-func halfCauchy(u, scale float64) (logp, deriv float64) {
-	x := math.Exp(u) / scale
-	return u - math.Log1p(x*x), 1 - 2/(1+1/(x*x))
+// given scale at sigma, as a density of its logarithm, and the derivative by
+// that.
+func halfCauchy(logSigma, sigma, scale float64) (logp, deriv float64) {
+	x := sigma / scale
+	return logSigma - math.Log(1+x*x), 1 - 2/(1+1/(x*x))
 }
 
 // logProduct sums logarithms by multiplying, and takes one only when the

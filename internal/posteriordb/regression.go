@@ -44,8 +44,9 @@ func (m *kidscore) constrain(x, u []float64) {
 
 func (m *kidscore) eval(score, u []float64) float64 {
 	b1, b2, b3 := u[0], u[1], u[2]
-	lp, dsigma := halfCauchy(u[3], 2.5)
-	w := math.Exp(-2 * u[3])
+	sigma := math.Exp(u[3])
+	lp, dsigma := halfCauchy(u[3], sigma, 2.5)
+	w := 1 / (sigma * sigma)
 	pool := m.scratch.Get().(*[]float64)
 	defer m.scratch.Put(pool)
 	r := *pool
