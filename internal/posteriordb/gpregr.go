@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // gpRegr is Gaussian process regression with a squared exponential kernel:
@@ -17,18 +19,29 @@ type gpRegr struct {
 	X []float64 `json:"x"`
 	Y []float64 `json:"y"`
 
+	d2      []float64 // squares of the distances of inputs, n×n
 	scratch sync.Pool // of *gpScratch
 }
 
-type gpScratch struct{ e, l, w, z []float64 }
+// gpScratch holds n×n exponentials, L and L⁻¹, and z and the reciprocals of
+// the diagonal of L.
+type gpScratch struct{ e, l, w, z, inv []float64 }
 
 func (m *gpRegr) check() error {
 	if len(m.X) == 0 || len(m.Y) != len(m.X) {
 		return fmt.Errorf("%d inputs, %d outputs", len(m.X), len(m.Y))
 	}
 	n := len(m.X)
+	for _, x := range m.X {
+		for _, y := range m.X {
+			m.d2 = append(m.d2, (x-y)*(x-y))
+		}
+	}
 	m.scratch.New = func() any {
-		return &gpScratch{e: make([]float64, n*n), l: make([]float64, n*n), w: make([]float64, n*n), z: make([]float64, n)}
+		return &gpScratch{
+			e: make([]float64, n*n), l: make([]float64, n*n), w: make([]float64, n*n),
+			z: make([]float64, n), inv: make([]float64, n),
+		}
 	}
 	return nil
 }
@@ -52,22 +65,21 @@ func (m *gpRegr) eval(score, u []float64) float64 {
 	// K = L Lᵀ, its lower triangle row by row, and z = L⁻¹y.
 	a2, c := alpha*alpha, -1/(2*rho*rho)
 	lp := 25*u[0] - 4*rho + u[1] - a2/8 + u[2] - sigma*sigma/2
+	kernel.Scale(s.e, c, m.d2)
+	kernel.Exp(s.e, s.e)
+	diagonal := logProduct{product: 1}
 	for i := range n {
 		li, ei := s.l[i*n:i*n+i+1], s.e[i*n:i*n+i+1]
 		v := m.Y[i]
 		for j := range i {
-			d := m.X[i] - m.X[j]
-			e := math.Exp(c * d * d)
-			ei[j] = e
-			k := a2 * e
+			k := a2 * ei[j]
 			lj := s.l[j*n : j*n+j+1]
 			for t, x := range lj[:j] {
 				k -= x * li[t]
 			}
-			li[j] = k / lj[j]
+			li[j] = k * s.inv[j]
 			v -= li[j] * s.z[j]
 		}
-		ei[i] = 1
 		k := a2 + sigma
 		for _, x := range li[:i] {
 			k -= x * x
@@ -75,10 +87,13 @@ func (m *gpRegr) eval(score, u []float64) float64 {
 		if !(k > 0) {
 			return math.Inf(-1)
 		}
+		diagonal = diagonal.times(k)
 		li[i] = math.Sqrt(k)
-		s.z[i] = v / li[i]
-		lp -= s.z[i]*s.z[i]/2 + math.Log(li[i])
+		s.inv[i] = 1 / li[i]
+		s.z[i] = v * s.inv[i]
+		lp -= s.z[i] * s.z[i] / 2
 	}
+	lp -= diagonal.log() / 2
 	if score == nil {
 		return lp
 	}
@@ -91,9 +106,9 @@ func (m *gpRegr) eval(score, u []float64) float64 {
 			for t := j; t < i; t++ {
 				v -= li[t] * s.w[t*n+j]
 			}
-			wi[j] = v / li[i]
+			wi[j] = v * s.inv[i]
 		}
-		wi[i] = 1 / li[i]
+		wi[i] = s.inv[i]
 	}
 	for i := range n {
 		var v float64
@@ -115,10 +130,9 @@ func (m *gpRegr) eval(score, u []float64) float64 {
 				dalpha += g / 2
 				continue
 			}
-			d := m.X[i] - m.X[j]
 			ge := g * s.e[i*n+j]
 			dalpha += ge
-			drho += ge * d * d
+			drho += ge * m.d2[i*n+j]
 		}
 	}
 	score[0] = 25 - 4*rho - 2*c*a2*drho
