@@ -61,9 +61,9 @@ func TestFiltersBimodal(t *testing.T) {
 	n := 12_800
 	limits := map[string]float64{"TDS PiGDM": .02, "TDS MMPS": .02, "TDS Exact": .02, "TDS DPS": .04, "MCGDiff": .03}
 	if testing.Short() {
-		n = 1024
+		n = 512
 		for name := range limits {
-			limits[name] += .04
+			limits[name] += .06
 		}
 	}
 	if os.Getenv("INVERSE_SLOW") != "" {
