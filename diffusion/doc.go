@@ -64,9 +64,9 @@
 // example above, with that of PiGDM 0.011, and MCGDiff 0.003. [SplitGibbs]
 // converges as its ρ falls and its chains become longer. [DDRM], [DiffPIR],
 // [DAPS] and [DPSStep] are heuristics for restoring images, and miss this
-// posterior by 0.06 to 0.4. DAPS takes any likelihood with a derivative, as DPS
-// and DPSStep do, and [REDDiff] Gaussian noise about any operator with one; the
-// others want a linear operator and Gaussian noise.
+// posterior by 0.06 to 0.4. DAPS takes any likelihood with a derivative,
+// DPSStep and [REDDiff] Gaussian noise and any operator with one; the others
+// want a linear operator and Gaussian noise.
 //
 // A harder problem is the mixture of 25 components of Cardoso et al. (2024), of
 // which d_y random projections are seen. What counts are the weights of modes

@@ -7,21 +7,21 @@ import (
 )
 
 // VP is the variance preserving schedule α = exp(-B/2), σ² = 1 - exp(-B) with
-// B(t) = ∫β and β rising linearly from Min at t = 0 to Max at t = 1 (Song et
+// B(t) = ∫β and β rising linearly from t = 0 to t = 1 (Song et
 // al. 2021, eq. 32). It spans [10⁻³, 1].
-type VP struct{ Min, Max float64 }
+type VP struct{ min, max float64 }
 
 // NewVP returns the schedule with β from min to max, usually 0.1 and 20.
 func NewVP(min, max float64) VP { return VP{min, max} }
 
 // beta returns β and its integral B.
 func (s VP) beta(t float64) (beta, integral float64) {
-	return s.Min + (s.Max-s.Min)*t, t * (s.Min + (s.Max-s.Min)*t/2)
+	return s.min + (s.max-s.min)*t, t * (s.min + (s.max-s.min)*t/2)
 }
 
 // time returns the t at which the integral of β is b.
 func (s VP) time(b float64) float64 {
-	return 2 * b / (s.Min + math.Sqrt(s.Min*s.Min+2*(s.Max-s.Min)*b))
+	return 2 * b / (s.min + math.Sqrt(s.min*s.min+2*(s.max-s.min)*b))
 }
 
 // At returns α_t and σ_t.
@@ -61,7 +61,7 @@ func softplus(x float64) float64 {
 // SubVP is the schedule α = exp(-B/2), σ = 1 - exp(-B) with the B of VP (Song
 // et al. 2021, eq. 29), whose variance is at most that of VP. It spans
 // [10⁻³, 1].
-type SubVP struct{ Min, Max float64 }
+type SubVP struct{ min, max float64 }
 
 // NewSubVP returns the schedule with β from min to max, usually 0.1 and 20.
 func NewSubVP(min, max float64) SubVP { return SubVP{min, max} }
@@ -127,14 +127,14 @@ func LinearBetas(n int, first, last float64) []float64 {
 	return betas
 }
 
-// Levels returns the number T of levels.
-func (s *DDPM) Levels() int { return len(s.b) - 1 }
+// levels returns the number T of levels.
+func (s *DDPM) levels() int { return len(s.b) - 1 }
 
 // beta returns β, from below, and its integral. Beyond the table the last β
 // goes on.
 func (s *DDPM) beta(t float64) (beta, integral float64) {
-	steps := float64(s.Levels())
-	i := min(max(int(math.Ceil(t*steps)), 1), s.Levels())
+	steps := float64(s.levels())
+	i := min(max(int(math.Ceil(t*steps)), 1), s.levels())
 	slope := s.b[i] - s.b[i-1]
 	return slope * steps, s.b[i] + slope*(t*steps-float64(i))
 }
@@ -151,12 +151,12 @@ func (s *DDPM) Rates(t float64) (dalpha, dsigma float64) { return preservingRate
 // Time inverts the log signal-to-noise ratio.
 func (s *DDPM) Time(logSNR float64) float64 {
 	b := softplus(-logSNR)
-	i := min(max(sort.SearchFloat64s(s.b, b), 1), s.Levels())
-	return (float64(i) + (b-s.b[i])/(s.b[i]-s.b[i-1])) / float64(s.Levels())
+	i := min(max(sort.SearchFloat64s(s.b, b), 1), s.levels())
+	return (float64(i) + (b-s.b[i])/(s.b[i]-s.b[i-1])) / float64(s.levels())
 }
 
 // Span returns 1/T and 1.
-func (s *DDPM) Span() (lo, hi float64) { return 1 / float64(s.Levels()), 1 }
+func (s *DDPM) Span() (lo, hi float64) { return 1 / float64(s.levels()), 1 }
 
 // Cosine is the variance preserving schedule with
 // α = cos((t + s)/(1 + s) π/2)/cos(s/(1 + s) π/2) and s = 0.008 (Nichol and
