@@ -14,8 +14,9 @@
 //
 // The table (parameters, data, seed, status) is plain text, so that a cluster
 // can fill it in its own way; see [Table], [SimulateRow] and docs/campaigns.md.
-// Simulations that
-// fail end the campaign or are recorded, as a [Policy] says, and never vanish.
+// Simulations that fail end the campaign or are recorded, as a [Policy] says,
+// and never vanish; likelihoods and ratios learn the probability of that, see
+// [Validity].
 //
 // [NPE] learns the posterior for any data from such a table, by any
 // architecture of package flow, those of flow matching and score estimation
