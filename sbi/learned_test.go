@@ -159,6 +159,16 @@ func TestRatioSave(t *testing.T) {
 	if err := again.Save(&c); err != nil || !bytes.Equal(b.Bytes(), c.Bytes()) {
 		t.Errorf("saved again, the file is another one (%v)", err)
 	}
+	if err := new(sbi.NeuralRatio).Save(&c); err == nil {
+		t.Error("a ratio that was not learned: no error")
+	}
+	whole, err := sbi.NRE(context.Background(), box, table, &sbi.Options{Fit: &flow.FitOptions{Epochs: 1, Validation: -1}, Src: rng.New(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Save(&c); err != nil {
+		t.Errorf("without validation: %v", err)
+	}
 	other, err := prior.NewBox([]float64{-2, -1}, []float64{2, 4}, nil)
 	if err != nil {
 		t.Fatal(err)
