@@ -14,6 +14,8 @@ import (
 type eightSchools struct {
 	Y     []float64 `json:"y"`
 	Sigma []float64 `json:"sigma"`
+
+	w []float64 // 1/sigma²
 }
 
 // EightSchools returns the posterior of Rubin's own data, which is at hand
@@ -22,6 +24,9 @@ func EightSchools() *Posterior {
 	m := &eightSchools{
 		Y:     []float64{28, 8, -3, 7, -1, 1, 18, 12},
 		Sigma: []float64{15, 10, 16, 11, 9, 11, 10, 18},
+	}
+	if err := m.check(); err != nil {
+		panic(err) // unreachable
 	}
 	return &Posterior{Name: "eight_schools-eight_schools_noncentered", Params: m.params(), model: m, Reference: []Moments{
 		{"theta[1]", 6.1505, 5.61586, -1.68069, 5.58901, 16.3294, 0.05574},
@@ -40,6 +45,10 @@ func EightSchools() *Posterior {
 func (m *eightSchools) check() error {
 	if len(m.Y) == 0 || len(m.Sigma) != len(m.Y) {
 		return fmt.Errorf("%d outcomes, %d standard errors", len(m.Y), len(m.Sigma))
+	}
+	m.w = make([]float64, len(m.Y))
+	for i, s := range m.Sigma {
+		m.w[i] = 1 / (s * s)
 	}
 	return nil
 }
@@ -64,9 +73,8 @@ func (m *eightSchools) eval(score, u []float64) float64 {
 	lp -= mu * mu / 50
 	dmu := -mu / 25
 	for i, z := range u[:j] {
-		w := 1 / (m.Sigma[i] * m.Sigma[i])
 		r := m.Y[i] - mu - tau*z
-		g := r * w
+		g := r * m.w[i]
 		lp -= (r*g + z*z) / 2
 		dmu += g
 		dtau += g * tau * z
