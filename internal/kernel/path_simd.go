@@ -47,7 +47,11 @@ func run[T Float](o op, dst, a, b []T, s ...T) bool {
 func pointer[T Float](x []T) *byte { return hide(unsafe.SliceData(x)) }
 
 // hide hides a pointer from the escape analysis, which cannot look into
-// functions that are called by table.
+// functions that are called by table. While p is a number, no function may be
+// called that could move the stack, as the race detector's check of pointers
+// does.
+//
+//go:nocheckptr
 func hide[T Float](x *T) *byte {
 	p := uintptr(unsafe.Pointer(x))
 	return *(**byte)(unsafe.Pointer(&p))
