@@ -37,7 +37,7 @@ func newLinearGaussian(method string, lik *likelihood.Gaussian) (*linearGaussian
 	}
 	a, ok := lik.Operator().(inverse.Linear)
 	if !ok {
-		return nil, fmt.Errorf("diffusion: %s: the operator %T is not inverse.Linear; DPS takes any operator with a derivative", method, lik.Operator())
+		return nil, fmt.Errorf("diffusion: %s: the operator %T is not inverse.Linear; DPS and MMPS take any operator with a derivative", method, lik.Operator())
 	}
 	g := &linearGaussian{lik: lik, a: a}
 	g.m, g.n = a.Dims()

@@ -26,23 +26,30 @@ func radius(t testing.TB) *likelihood.Gaussian {
 // nonlinearOnly hides that x₀ could be drawn exactly.
 type nonlinearOnly struct{ Likelihood }
 
-// planarMoments returns means and raw second moments in the plane by quadrature of
-// an unnormalised log density.
-func planarMoments(logp func(x []float64) float64) (m [5]float64) {
+// plane calls f for each cell of a grid with the mass of an unnormalised log
+// density in it.
+func plane(logp func(x []float64) float64, f func(a, b, mass float64)) {
 	const half, h = 6.0, .02
-	total := 0.0
 	for a := -half; a <= half; a += h {
 		for b := -half; b <= half; b += h {
-			p := math.Exp(logp([]float64{a, b}))
-			total += p
-			for i, v := range [5]float64{a, b, a * a, a * b, b * b} {
-				m[i] += p * v
-			}
+			f(a, b, h*h*math.Exp(logp([]float64{a, b})))
 		}
 	}
-	for i := range m {
-		m[i] /= total
-	}
+}
+
+func planarMass(logp func(x []float64) float64) (total float64) {
+	plane(logp, func(_, _, mass float64) { total += mass })
+	return total
+}
+
+// planarMoments returns means and raw second moments in the plane.
+func planarMoments(logp func(x []float64) float64) (m [5]float64) {
+	total := planarMass(logp)
+	plane(logp, func(a, b, mass float64) {
+		for i, v := range [5]float64{a, b, a * a, a * b, b * b} {
+			m[i] += v * mass / total
+		}
+	})
 	return m
 }
 

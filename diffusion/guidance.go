@@ -98,6 +98,7 @@ type point struct {
 	alpha, sigma float64
 	score, mean  mat.Dense // ∇ log p_t and D = E[x₀|x_t]
 	lin          inverse.ScoreLinearization
+	tangent      *tangent // of MMPS
 
 	sum  mat.Dense
 	data [6]mat.Dense // r×m and r×n scratch of the approximations

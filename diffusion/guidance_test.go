@@ -113,7 +113,7 @@ func TestGuidanceGaussian(t *testing.T) {
 		direct.MaxIter = 64
 		iterated, err := NewMMPS(p.score, p.lik)
 		check(t, err)
-		iterated.MaxIter, iterated.Tol, iterated.rows = 10*(m+1), 1e-14, nil
+		iterated.MaxIter, iterated.Tol, iterated.units = 10*(m+1), 1e-14, nil
 		guides := map[string]Guidance{"exact": exact, "MMPS": direct, "MMPS by CG": iterated}
 		x := gaussianMatrix(rand.New(src(1)), 3, n)
 		got, sum, prior := mat.NewDense(3, n, nil), mat.NewDense(3, n, nil), mat.NewDense(3, n, nil)
@@ -525,7 +525,8 @@ func TestGuidanceErrors(t *testing.T) {
 		err  func() error
 		want string
 	}{
-		{func() error { _, err := NewMMPS(p.score, nonlinear); return err }, "inverse.Linear"},
+		{func() error { _, err := NewTMPD(p.score, nonlinear); return err }, "inverse.Linear"},
+		{func() error { _, err := NewMMPS(p.score, blind); return err }, "no derivative"},
 		{func() error { _, err := NewPiGDM(p.score, nonlinear); return err }, "DPS"},
 		{func() error { _, err := NewMMPS(p.score, other.lik); return err }, "dimension 3"},
 		{func() error { _, err := NewDPS(p.score, other.lik); return err }, "dimension 3"},

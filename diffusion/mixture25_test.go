@@ -162,7 +162,8 @@ func slicedWasserstein(x, y *mat.Dense, directions int, r *rand.Rand) float64 {
 }
 
 // published25 are the mean distances of an independent program for 20 other
-// problems of the kind, and their 95 % intervals, by d and d_y.
+// problems of the kind, and their 95 % intervals, by d and d_y. Its weights
+// were drawn once for each d, which the intervals do not include.
 var published25 = map[[2]int]map[string][2]float64{
 	{8, 1}:  {"DPS, published": {2.44, .83}, "DDRM, published": {3.68, .99}, "MCGDiff, published": {1.32, .42}},
 	{8, 2}:  {"DPS, published": {1.79, 1.0}, "DDRM, published": {2.30, .53}, "MCGDiff, published": {.57, .30}},

@@ -1,12 +1,15 @@
 package diffusion
 
 import (
+	"errors"
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/likelihood"
 )
 
@@ -21,6 +24,10 @@ func logNormal(r, v float64) float64 { return -0.5 * (r*r/v + math.Log(2*math.Pi
 //
 // It is exact for Gaussian priors, and the best of the guidances elsewhere.
 //
+// An operator that is not linear is replaced by what it is to first order about
+// D, A(D) + H (x₀ - D). That is good where C is small, or A nearly linear on its
+// scale, and otherwise a twist for [TDS] to correct.
+//
 // With at most MaxIter data, the matrix A C Aᵀ is formed, by one backward pass
 // for each datum. With more, conjugate gradients solve the system with one
 // backward pass for each iteration.
@@ -33,8 +40,11 @@ type MMPS struct {
 	Tol float64
 
 	*guide
-	lin  *linearGaussian
-	rows *mat.Dense // L⁻¹A with Σ = LLᵀ, if there are few data
+	lik   *likelihood.Gaussian
+	m, n  int
+	a     inverse.Linear // nil if the operator is not linear
+	rows  *mat.Dense     // L⁻¹A with Σ = LLᵀ, if there are few data and A is linear
+	units *mat.Dense     // L⁻¹ if there are few data
 }
 
 var _ Guidance = (*MMPS)(nil)
@@ -42,22 +52,38 @@ var _ Guidance = (*MMPS)(nil)
 // fewData bounds the number of data for which MMPS may form A C Aᵀ.
 const fewData = 64
 
-// NewMMPS returns the guidance of a Gaussian likelihood of a linear operator.
+// NewMMPS returns the guidance of a Gaussian likelihood of an operator that is
+// linear or has a derivative.
 func NewMMPS(score Score, lik *likelihood.Gaussian) (*MMPS, error) {
-	lin, g, err := linearGuide("MMPS", score, lik)
-	if err != nil {
+	if lik == nil {
+		return nil, errors.New("diffusion: the likelihood is nil")
+	}
+	s := &MMPS{lik: lik}
+	s.m, s.n = lik.Operator().Dims()
+	if len(lik.Data()) != s.m {
+		return nil, fmt.Errorf("diffusion: MMPS: the likelihood has %d data for %d outputs of the operator", len(lik.Data()), s.m)
+	}
+	s.a, _ = lik.Operator().(inverse.Linear)
+	if s.a == nil {
+		if err := lik.Differentiable(); err != nil {
+			return nil, fmt.Errorf("diffusion: MMPS: %w", err)
+		}
+	}
+	var err error
+	if s.guide, err = newGuide(score, s.n); err != nil {
 		return nil, err
 	}
-	s := &MMPS{guide: g, lin: lin}
-	g.add = s.add
-	if lin.m <= fewData {
-		e := mat.NewDense(lin.m, lin.m, nil)
-		for i := range lin.m {
-			e.Set(i, i, 1)
+	s.guide.add = s.add
+	if s.m <= fewData {
+		s.units = mat.NewDense(s.m, s.m, nil)
+		for i := range s.m {
+			s.units.Set(i, i, 1)
 		}
-		lik.WhitenT(e, e)
-		s.rows = mat.NewDense(lin.m, lin.n, nil)
-		lin.a.Adjoint(s.rows, e)
+		lik.WhitenT(s.units, s.units)
+		if s.a != nil {
+			s.rows = mat.NewDense(s.m, s.n, nil)
+			s.a.Adjoint(s.rows, s.units)
+		}
 	}
 	return s, nil
 }
@@ -67,11 +93,10 @@ func (g *MMPS) add(dst *mat.Dense, logp []float64, p *point) {
 	if limit <= 0 {
 		limit = 8
 	}
-	rows := p.x.RawMatrix().Rows
-	r := resize(&p.data[0], rows, g.lin.m)
-	g.lin.residual(r, &p.mean)
-	g.lin.lik.Whiten(r, r)
-	if g.lin.m <= limit && g.rows != nil {
+	r := resize(&p.data[0], p.x.RawMatrix().Rows, g.m)
+	g.residual(r, p)
+	g.lik.Whiten(r, r)
+	if g.m <= limit && g.units != nil {
 		g.direct(dst, logp, p, r)
 	} else {
 		g.iterate(dst, logp, p, r, limit)
@@ -82,7 +107,7 @@ func (g *MMPS) add(dst *mat.Dense, logp []float64, p *point) {
 // JᵀAᵀL⁻ᵀw to dst. Column j of M comes from Jᵀu_j, where u_j is row j of L⁻¹A,
 // and so does the sum Σ w_j Jᵀu_j.
 func (g *MMPS) direct(dst *mat.Dense, logp []float64, p *point, r *mat.Dense) {
-	m, n, rows := g.lin.m, g.lin.n, r.RawMatrix().Rows
+	m, n, rows := g.m, g.n, r.RawMatrix().Rows
 	v := resize(&p.full[0], rows, n)
 	pulled := resize(&p.full[1], m*rows, n)
 	gram := resize(&p.data[1], rows, m*m)
@@ -90,13 +115,11 @@ func (g *MMPS) direct(dst *mat.Dense, logp []float64, p *point, r *mat.Dense) {
 	scale := p.sigma * p.sigma / p.alpha
 	raw := pulled.RawMatrix()
 	for j := range m {
-		for i := range rows {
-			copy(v.RawRowView(i), g.rows.RawRowView(j))
-		}
+		g.row(v, j, p)
 		p.part.SetRawMatrix(blas64.General{Rows: rows, Cols: n, Stride: n, Data: raw.Data[j*rows*n : (j+1)*rows*n]})
 		p.pull(&p.part, v)
-		g.lin.a.Apply(column, &p.part)
-		g.lin.lik.Whiten(column, column)
+		g.push(column, &p.part, p)
+		g.lik.Whiten(column, column)
 		for i := range rows {
 			to := gram.RawRowView(i)
 			for l, c := range column.RawRowView(i) {
@@ -104,7 +127,7 @@ func (g *MMPS) direct(dst *mat.Dense, logp []float64, p *point, r *mat.Dense) {
 			}
 		}
 	}
-	constant := g.lin.lik.LogDet() + float64(m)*math.Log(2*math.Pi)
+	constant := g.lik.LogDet() + float64(m)*math.Log(2*math.Pi)
 	for i := range rows {
 		w := column.RawRowView(i)
 		logDet := solveShifted(w, gram.RawRowView(i), r.RawRowView(i), m)
@@ -212,7 +235,7 @@ func (g *MMPS) iterate(dst *mat.Dense, logp []float64, p *point, r *mat.Dense, l
 	if tol == 0 {
 		tol = 1e-6
 	}
-	m, n, rows := g.lin.m, g.lin.n, r.RawMatrix().Rows
+	m, n, rows := g.m, g.n, r.RawMatrix().Rows
 	d, md, z := resize(&p.data[1], rows, m), resize(&p.data[2], rows, m), resize(&p.data[3], rows, m)
 	back, pulled := resize(&p.full[0], rows, n), resize(&p.full[1], rows, n)
 	d.Copy(r)
@@ -231,11 +254,11 @@ func (g *MMPS) iterate(dst *mat.Dense, logp []float64, p *point, r *mat.Dense, l
 	}
 	scale := p.sigma * p.sigma / p.alpha
 	for iter := 0; iter < limit && live > 0; iter++ {
-		g.lin.lik.WhitenT(z, d)
-		g.lin.a.Adjoint(back, z)
+		g.lik.WhitenT(z, d)
+		g.adjoint(back, z, p)
 		p.pull(pulled, back)
-		g.lin.a.Apply(md, pulled)
-		g.lin.lik.Whiten(md, md)
+		g.push(md, pulled, p)
+		g.lik.Whiten(md, md)
 		for i := range rows {
 			if rr[i] <= stop[i] {
 				continue
