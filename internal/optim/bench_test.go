@@ -17,16 +17,16 @@ import (
 // cores of an AMD EPYC (Zen 4, AVX-512) with nothing else running, a step took,
 // in microseconds and with one worker or thread and with two,
 //
-//	MLP     383 and  214    PyTorch 2.15    1181 and  1039
-//	MAF     422 and  241    PyTorch 2.15    3897 and  3683
+//	MLP     402 and  227    PyTorch 2.15    1153 and  1208
+//	MAF     404 and  268    PyTorch 2.15    3508 and  3669
 //
-// and in milliseconds on one core
+// in the median of eight turns, and in milliseconds on one core
 //
 //	UNet    134             PyTorch 2.15     315
 //
-// the two workers' with four blocks and in the better of several runs: in others,
-// with the same code, they took up to a third longer. All else has two blocks, as
-// the benchmarks have.
+// The clocks of that machine's cores came and went by a third; while both were
+// fast, two workers took 205 and 213. Our steps gather their rows from the data,
+// PyTorch's have them at hand.
 
 func benchmarkStep(b *testing.B, p *nn.Params[float32], loss Loss[float32], rows int, s Settings) {
 	if err := p.Err(); err != nil {

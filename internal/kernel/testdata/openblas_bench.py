@@ -1,7 +1,7 @@
 """The products of bench_test.go by OpenBLAS on one core, beside ours.
 
     go test -c -o kernel.test ./internal/kernel
-    pip install numpy && python openblas_bench.py ./kernel.test [avx512|avx2]
+    pip install numpy && python openblas_bench.py ./kernel.test [avx512|avx2 [turns [shape...]]]
 
 prints Gflop/s of both, the best of some turns, and their ratio. OpenBLAS is the
 library that NumPy's wheel brings along, called without NumPy; the time of a
@@ -18,8 +18,9 @@ import time
 
 KERNEL = sys.argv[1]
 INSTRUCTIONS = sys.argv[2] if len(sys.argv) > 2 else "avx512"
-ROUNDS, SECONDS = 10, 0.02
-SHAPES = [(256, 128, 128), (1024, 128, 128), (4096, 64, 64), (64, 64, 64), (200, 50, 50)]
+TURNS = int(sys.argv[3]) if len(sys.argv) > 3 else 10
+SHAPES = sys.argv[4:] or ["256x128x128", "1024x128x128", "4096x64x64", "64x64x64", "200x50x50"]
+SECONDS = 0.02
 NO_TRANS, TRANS, ROW_MAJOR = 111, 112, 101
 
 # OpenBLAS chooses its kernels when it is loaded, the processor's best unless told.
@@ -70,10 +71,10 @@ def ours(kind, m, n, k, trans):
 
 print(blas.scipy_openblas_get_config64_().decode(), blas.scipy_openblas_get_corename64_().decode(), "against", INSTRUCTIONS)
 for kind in ("float32", "float64"):
-    for m, n, k in SHAPES:
+    for m, n, k in (map(int, shape.split("x")) for shape in SHAPES):
         for trans in ("NN", "TN", "NT"):
             measure = openblas(kind, m, n, k, trans)
-            pairs = [(measure(), ours(kind, m, n, k, trans)) for _ in range(ROUNDS)]
+            pairs = [(measure(), ours(kind, m, n, k, trans)) for _ in range(TURNS)]
             flops = 2e-9 * m * n * k
             theirs, we = (flops / min(p[i] for p in pairs) for i in (0, 1))
             print(f"{kind} {m}x{n}x{k} {trans}: OpenBLAS {theirs:6.1f}, ours {we:6.1f} Gflop/s, ratio {we / theirs:.2f}", flush=True)
