@@ -39,8 +39,8 @@
 // # Which method
 //
 // Posteriors that have learned from one table are compared by ValidNLL: the
-// lower, the better. [flow.NSF] and [flow.MAF], between which NPE chooses by
-// itself, are the fastest; [flow.Diffusion] is better where a posterior has
+// lower, the better. [flow.NSF], [flow.MAF] and [flow.MDN], between which NPE and
+// NLE choose by themselves, are the fastest; [flow.Diffusion] is better where a posterior has
 // fine structure or several modes. With few simulations, an Ensemble helps; with
 // tens of thousands, splines whose weights are averaged over steps (Rate 1e-3
 // and EMA 0.999 in Fit): with 50,000 of the stochastic Lotka-Volterra system

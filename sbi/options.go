@@ -18,8 +18,8 @@ import (
 // nil pointer means the defaults.
 type Options struct {
 	// Flow is the family of densities of NPE and NLE. If Flow is nil, a
-	// flow.NSF{} and a flow.MAF{} are trained, and the one of the lower loss
-	// on the rows for validation is taken. flow.Matching{} makes NPE flow
+	// flow.NSF{}, a flow.MAF{} and a flow.MDN{} are trained, and the one of the
+	// lowest loss on the rows for validation is taken. flow.Matching{} makes NPE flow
 	// matching posterior estimation, flow.Diffusion{} neural posterior score
 	// estimation.
 	Flow flow.Architecture
@@ -63,7 +63,7 @@ type density struct {
 func (o *Options) train(ctx context.Context, x, y *mat.Dense, fit *flow.FitOptions, seed uint64) (*density, error) {
 	candidates := []flow.Architecture{o.Flow}
 	if o.Flow == nil {
-		candidates = []flow.Architecture{flow.NSF{}, flow.MAF{}}
+		candidates = []flow.Architecture{flow.NSF{}, flow.MAF{}, flow.MDN{}}
 	}
 	n := max(o.Ensemble, 1)
 	if o.Ensemble < 0 || n > 1000 {

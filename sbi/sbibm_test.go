@@ -49,8 +49,8 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 
 // budgetOptions are the options of a method for a number of simulations: with
 // few of them networks are small next to their uncertainty, and are averaged.
-// Likelihoods are learned by MAF, which seldom overfits; posteriors by the
-// better of MAF and NSF on the rows for validation, or by Diffusion.
+// Posteriors and likelihoods are learned by the best of MAF, NSF and MDN on the
+// rows for validation, or posteriors by Diffusion.
 func budgetOptions(method string, n int, seed uint64) sbi.Options {
 	o := sbi.Options{Fit: &flow.FitOptions{Drops: 1}, Src: rng.New(2, seed)}
 	if n <= 2000 {
@@ -59,8 +59,6 @@ func budgetOptions(method string, n int, seed uint64) sbi.Options {
 	switch {
 	case strings.HasSuffix(method, "NPSE"):
 		o.Flow, o.Fit = flow.Diffusion{}, nil
-	case strings.HasSuffix(method, "NLE"):
-		o.Flow = flow.MAF{}
 	case method == "NPE" && n <= 2000:
 		o.Ensemble = 5
 	case method == "TSNPE" || method == "SNPE":
