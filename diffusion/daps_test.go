@@ -29,7 +29,7 @@ type nonlinearOnly struct{ Likelihood }
 // plane calls f for each cell of a grid with the mass of an unnormalised log
 // density in it.
 func plane(logp func(x []float64) float64, f func(a, b, mass float64)) {
-	const half, h = 6.0, .02
+	const half, h = 6.0, .05
 	for a := -half; a <= half; a += h {
 		for b := -half; b <= half; b += h {
 			f(a, b, h*h*math.Exp(logp([]float64{a, b})))

@@ -63,8 +63,8 @@
 //
 // [TDS] and [MCGDiff] are particle filters: their draws are those of the
 // posterior as particles become more, and they estimate the evidence. At 64
-// particles and 100 steps, TDS with the twist of MMPS has W1 = 0.004 on the
-// example above, with that of PiGDM 0.011, and MCGDiff 0.003. [SplitGibbs]
+// particles and 100 steps, TDS with the twist of MMPS has W1 = 0.002 on the
+// example above, with that of PiGDM 0.011, and MCGDiff 0.002. [SplitGibbs]
 // converges as its ρ falls and its chains become longer. [DDRM], [DiffPIR],
 // [DAPS] and [DPSStep] are heuristics for restoring images, and miss this
 // posterior by 0.06 to 0.4. DAPS takes any likelihood with a derivative,

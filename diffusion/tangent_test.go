@@ -54,9 +54,9 @@ func TestMMPSTangent(t *testing.T) {
 // With that twist TDS samples the posterior of a nonlinear operator: two arcs
 // of a circle, by quadrature, with the evidence.
 func TestTDSNonlinear(t *testing.T) {
-	n := 6000
+	n, particles := 3000, 500
 	if testing.Short() {
-		n = 500
+		n, particles = 200, 200
 	}
 	lik := radius(t)
 	pri, err := prior.NewIsotropicMixture([]float64{1, 2}, mat.NewDense(2, 2, []float64{0, 1, 0, -1.5}), []float64{.5}, nil)
@@ -67,7 +67,7 @@ func TestTDSNonlinear(t *testing.T) {
 	check(t, err)
 	s, err := NewTDS(guide, lik)
 	check(t, err)
-	s.Filter = Filter{Particles: 500, Draws: 50, Src: src(4)} // nearly independent
+	s.Filter = Filter{Particles: particles, Draws: particles / 10, Src: src(4)} // nearly independent
 	x := mat.NewDense(n, 2, nil)
 	report, err := s.Run(context.Background(), x)
 	check(t, err)
