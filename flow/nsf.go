@@ -15,6 +15,11 @@ import (
 // context select. In a coupling, every other variable is left as it is and
 // selects the splines of the rest; autoregressive, x_1 to x_{i-1} select that
 // of x_i. A trained linear map in between mixes the variables.
+//
+// Outside of [-Bound, Bound] a spline is the identity. With the usual Bound of
+// 3, one normal draw in 370 passes it unchanged in each variable, and where the
+// density is much narrower than the standardised data it lands far outside. A
+// Bound of 5 with more Bins has hardly any of these.
 type NSF struct {
 	Transforms     int     // maps in the chain, 5 if 0
 	Bins           int     // pieces of a spline, 10 if 0

@@ -116,7 +116,7 @@ func epochs(progress func(string, ...any)) func(flow.Progress) {
 }
 
 func npe(ctx context.Context, p *problem, b budget, src rand.Source, progress func(string, ...any)) (*posterior, error) {
-	return amortised(ctx, p, b, src, flow.NSF{}, b.splines(progress))
+	return amortised(ctx, p, b, src, flow.NSF{Bins: 16, Bound: 5}, b.splines(progress))
 }
 
 func cotFlow(ctx context.Context, p *problem, b budget, src rand.Source, progress func(string, ...any)) (*posterior, error) {
@@ -143,7 +143,7 @@ func tsnpe(ctx context.Context, p *problem, b budget, src rand.Source, progress 
 	round := 1
 	q, table, err := sbi.TSNPE(ctx, p.prior, p.system, p.y, b.table, &sbi.Sequential{
 		Options: sbi.Options{
-			Flow: flow.NSF{}, Src: src,
+			Flow: flow.NSF{Bins: 16, Bound: 5}, Src: src,
 			Fit: b.splines(func(format string, args ...any) {
 				progress("round %d of %d, "+format, append([]any{round, b.rounds}, args...)...)
 			}),
