@@ -10,7 +10,20 @@ import (
 )
 
 // benchmark reports steps of draws a second with one worker and with as many
-// as processors. testdata/torch_bench.py does the same in PyTorch.
+// as processors. testdata/torch_bench.py does the same in PyTorch. In three
+// runs of both, in turn, on an otherwise idle machine with two Zen 4 cores,
+// millions of them with both cores, here in float64, there in float32, were
+//
+//	              here        PyTorch 2.15   torch.compile
+//	prior, d = 8  22.6-23.1   5.1-6.7        6.3-8.0
+//	DPS, d = 8    10.8-10.9   1.8-2.9        3.9-5.0
+//	prior, d = 80 4.1         1.1-1.9        1.5-2.3
+//	DPS, d = 80   2.2-2.4     0.5-0.9        0.9-1.7
+//
+// and 256 images of 28×28 pixels by a U-Net, 1051 here, 536 and 646 there. In
+// 80 dimensions, of the 490 ns that a core takes for a step of the prior, the
+// products with the means take 200, where the processor's peak allows 140, the
+// normal numbers 120 and the softmax 45.
 func benchmark(b *testing.B, name string, draws, steps int, s *Reverse) {
 	workers := []int{1}
 	if n := runtime.GOMAXPROCS(0); n > 1 {
