@@ -1,6 +1,7 @@
 // Package kernel is the arithmetic below the neural networks: small matrix
 // products with a fused bias and activation, elementary functions over
-// slices, reductions and the Adam update, in float32 and float64.
+// slices, reductions and the Adam update, in float32 and float64. The parts of
+// a trajectory of Hamiltonian Monte Carlo are here as well.
 //
 // A matrix is a slice in row-major order with a leading dimension ld: element
 // (i, j) is a[i*ld+j]. A training step of a linear layer y = σ(xWᵀ + b), with
