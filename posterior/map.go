@@ -42,6 +42,9 @@ type Mode struct {
 // MaxIter, if the density panics, and ctx's error if that comes first. With an
 // optimiser's error the best point found is returned too.
 func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float64, opts *MAPOptions) (*Mode, error) {
+	if d, ok := target.(interface{ Dim() int }); ok && d.Dim() != len(init) {
+		return nil, fmt.Errorf("posterior: init has length %d, the density dimension %d", len(init), d.Dim())
+	}
 	if err := scoreError(target); err != nil {
 		return nil, fmt.Errorf("posterior: MAP needs a score: %w", err)
 	}
@@ -57,9 +60,6 @@ func MAP(ctx context.Context, target inverse.DifferentiableDensity, init []float
 	}
 	if o.MaxIter == 0 {
 		o.MaxIter = 1000
-	}
-	if d, ok := target.(interface{ Dim() int }); ok && d.Dim() != len(init) {
-		return nil, fmt.Errorf("posterior: init has length %d, the density dimension %d", len(init), d.Dim())
 	}
 	if lp := target.LogProb(init); math.IsNaN(lp) || math.IsInf(lp, 0) {
 		return nil, fmt.Errorf("posterior: log density at init is %g, want a finite number", lp)
