@@ -103,11 +103,12 @@ func (f *Features) valid() error {
 	return nil
 }
 
-// check panics if y has not the columns that the features ask for.
-func (f *Features) check(y []float64) {
+// check says if y has not the columns that the features ask for.
+func (f *Features) check(y []float64) error {
 	if n := len(f.Columns); n > 0 && f.Columns[n-1] >= len(y) {
-		panic(fmt.Sprintf("sbi: y has %d elements, the network sees element %d", len(y), f.Columns[n-1]))
+		return fmt.Errorf("sbi: y has %d elements, the network sees element %d", len(y), f.Columns[n-1])
 	}
+	return nil
 }
 
 // of returns the features of the rows of y, which is y itself if that is what

@@ -85,7 +85,9 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 	data := make([]*mat.Dense, len(y))
 	var logDet float64
 	for k, row := range y {
-		l.Features.check(row)
+		if err := l.Features.check(row); err != nil {
+			panic(err.Error())
+		}
 		data[k] = l.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
 		logDet += l.Features.logDet(row)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -75,12 +76,25 @@ func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, 
 	return &NeuralPosterior{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}, err
 }
 
-// Given returns the posterior given y, whose draws are a sampler's. It panics
-// if y has not as many elements as the data that q was trained on.
+// Given returns the posterior given y, whose draws are a sampler's. If y has
+// not as many elements as the data that q was trained on, or one that is not
+// finite, Sample says so.
 func (q *NeuralPosterior) Given(y []float64) *Posterior {
-	q.Features.check(y)
-	row := q.Features.of(mat.NewDense(1, len(y), append([]float64(nil), y...)))
-	return &Posterior{prior: q.Prior, q: q.Flow, y: row, at: flow.Given(q.Flow, row.RawRowView(0))}
+	p := &Posterior{prior: q.Prior, q: q.Flow}
+	if p.err = q.Features.check(y); p.err == nil && len(y) > 0 {
+		p.y = q.Features.of(mat.NewDense(1, len(y), slices.Clone(y)))
+	}
+	var row []float64
+	if p.y != nil {
+		row = p.y.RawRowView(0)
+	}
+	p.at = flow.Given(q.Flow, row)
+	if _, want := q.Flow.Dims(); p.err == nil && len(row) != want {
+		p.err = fmt.Errorf("sbi: y has %d elements, the network sees %d", len(row), want)
+	} else if p.err == nil && !finite(row) {
+		p.err = fmt.Errorf("sbi: the data are not finite: %v", row)
+	}
+	return p
 }
 
 // Posterior is a learned posterior given data. Its draws are independent and
@@ -93,6 +107,7 @@ type Posterior struct {
 	q     flow.Conditional
 	y     *mat.Dense
 	at    *flow.Posterior
+	err   error // why y cannot be a condition
 }
 
 var (
@@ -133,8 +148,8 @@ func (p *Posterior) Sample(ctx context.Context, dst *mat.Dense) error {
 
 // SampleFrom is Sample with draws from src.
 func (p *Posterior) SampleFrom(ctx context.Context, dst *mat.Dense, src rand.Source) error {
-	if v := p.y.RawRowView(0); !finite(v) {
-		return fmt.Errorf("sbi: the data are not finite: %v", v)
+	if p.err != nil {
+		return p.err
 	}
 	const rounds = 1000
 	src = rng.Or(src)

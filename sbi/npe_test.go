@@ -116,6 +116,15 @@ func TestNPESupport(t *testing.T) {
 	if p := post.LogProb([]float64{2, 0, 0, 0, 0, 0, 0, 0, 0, 0}); !math.IsInf(p, -1) {
 		t.Errorf("log density outside %g", p)
 	}
+	for _, y := range [][]float64{nil, make([]float64, 9)} {
+		bad := npe.Given(y)
+		if err := bad.Sample(ctx, draws); err == nil || !strings.Contains(err.Error(), "elements") {
+			t.Errorf("error for %d data is %v", len(y), err)
+		}
+		if l := bad.LogProb(make([]float64, bad.Dim())); !math.IsInf(l, -1) {
+			t.Errorf("log density for %d data is %g", len(y), l)
+		}
+	}
 	if err := npe.Given([]float64{math.NaN(), 0, 0, 0, 0, 0, 0, 0, 0, 0}).Sample(ctx, draws); err == nil {
 		t.Error("NaN data: no error")
 	}

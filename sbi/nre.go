@@ -189,7 +189,9 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
 	data := make([]*mat.Dense, len(y))
 	for k, row := range y {
-		r.Features.check(row)
+		if err := r.Features.check(row); err != nil {
+			panic(err.Error())
+		}
 		data[k] = r.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
 		_, dt := Coordinates(r.Prior).Dims()
 		if got, want := data[k].RawMatrix().Cols, len(r.nets[0].Mean)-dt; got != want {
