@@ -123,7 +123,7 @@ func TestFailures(t *testing.T) {
 	})
 	ctx, pri := context.Background(), testPrior(t)
 	failures := 0
-	opt := &SimulateOptions{Src: rng.New(3, 1), Policy: Record, Timeout: 300 * time.Millisecond, Workers: 16,
+	opt := &SimulateOptions{Src: rng.New(3, 1), Policy: Record, Timeout: 2 * time.Second, Workers: 16,
 		Failure: func(row Row, err error) {
 			failures++
 			if (err == nil) != (row.Status == NonFinite) {
@@ -442,7 +442,7 @@ func TestProgram(t *testing.T) {
 	}
 	defer p.Close()
 	messages := make(map[Status]string)
-	opt := &SimulateOptions{Src: rng.New(8, 1), Policy: Record, Timeout: 2 * time.Second, Workers: 4, Failure: func(row Row, err error) {
+	opt := &SimulateOptions{Src: rng.New(8, 1), Policy: Record, Timeout: 5 * time.Second, Workers: 4, Failure: func(row Row, err error) {
 		messages[row.Status] = fmt.Sprint(messages[row.Status], err)
 	}}
 	table, err := Simulate(context.Background(), testPrior(t), p, 60, opt)
