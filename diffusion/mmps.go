@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/likelihood"
 )
 
@@ -161,7 +162,7 @@ func solveShifted(w, gram, r []float64, m int) (logDet float64) {
 	for i := range m {
 		diagonal[i] = gram[i*m+i]
 	}
-	if !cholesky(gram, m) {
+	if !kernel.Cholesky(gram, gram, m) {
 		for i := range m {
 			sum := math.Max(diagonal[i], 1)
 			for j := range m {
@@ -177,53 +178,19 @@ func solveShifted(w, gram, r []float64, m int) (logDet float64) {
 		for i := range m {
 			gram[i*m+i] = diagonal[i]
 		}
-		if !cholesky(gram, m) { // only what is not finite comes here
+		if !kernel.Cholesky(gram, gram, m) { // only what is not finite comes here
 			for i := range w {
 				w[i] = math.NaN()
 			}
 			return math.NaN()
 		}
 	}
+	copy(w, r)
+	kernel.CholeskySolve(w, gram, m)
 	for i := range m {
-		w[i] = r[i]
-		for j := range i {
-			w[i] -= gram[i*m+j] * w[j]
-		}
-		w[i] /= gram[i*m+i]
 		logDet += 2 * math.Log(gram[i*m+i])
 	}
-	for i := m - 1; i >= 0; i-- {
-		w[i] /= gram[i*m+i]
-		for j := range i {
-			w[j] -= gram[i*m+j] * w[i]
-		}
-	}
 	return logDet
-}
-
-// cholesky replaces the lower triangle of a small symmetric matrix by its
-// factor and leaves the upper one. It reports whether the matrix is positive
-// definite.
-func cholesky(a []float64, m int) bool {
-	for i := range m {
-		row := a[i*m : (i+1)*m]
-		for j := range i {
-			sum := row[j]
-			for l, v := range a[j*m : j*m+j] {
-				sum -= row[l] * v
-			}
-			row[j] = sum / a[j*m+j]
-		}
-		d := row[i]
-		for _, v := range row[:i] {
-			d -= v * v
-		}
-		if !(d > 0) {
-			return false
-		}
-		row[i] = math.Sqrt(d)
-	}
-	return true
 }
 
 // iterate solves (I + M) w = r by conjugate gradients for all rows at once,

@@ -76,7 +76,7 @@ func (t *Tape[T]) LogDet(a Var, n int) Var {
 	x := t.nodes[a].val
 	for i := range r {
 		L := y.aux[i*n*n : (i+1)*n*n]
-		cholesky(L, x[i*n*n:(i+1)*n*n], n)
+		kernel.Cholesky(L, x[i*n*n:(i+1)*n*n], n)
 		var s float64
 		for j := range n {
 			s += math.Log(float64(L[j*n+j]))
@@ -96,7 +96,7 @@ func (logDet[T]) backward(t *Tape[T], y *node[T]) {
 		for j := range n {
 			clear(e)
 			e[j] = 1
-			choleskySolve(e, L, n)
+			kernel.CholeskySolve(e, L, n)
 			kernel.Axpy(gi[j*n:(j+1)*n], y.grad[i], e)
 		}
 	}
@@ -119,8 +119,8 @@ func (t *Tape[T]) Solve(a, b Var) Var {
 	copy(y.val, t.nodes[b].val)
 	for i := range r {
 		L := y.aux[i*n*n : (i+1)*n*n]
-		cholesky(L, A[i*n*n:(i+1)*n*n], n)
-		choleskySolve(y.val[i*n:(i+1)*n], L, n)
+		kernel.Cholesky(L, A[i*n*n:(i+1)*n*n], n)
+		kernel.CholeskySolve(y.val[i*n:(i+1)*n], L, n)
 	}
 	return v
 }
@@ -130,7 +130,7 @@ type solve[T kernel.Float] struct{}
 func (solve[T]) backward(t *Tape[T], y *node[T]) {
 	n := y.cols
 	for i := range y.rows {
-		choleskySolve(y.grad[i*n:(i+1)*n], y.aux[i*n*n:(i+1)*n*n], n)
+		kernel.CholeskySolve(y.grad[i*n:(i+1)*n], y.aux[i*n*n:(i+1)*n*n], n)
 	}
 	if g := t.addTo(y.a); g != nil {
 		for i := range y.rows {
@@ -143,47 +143,4 @@ func (solve[T]) backward(t *Tape[T], y *node[T]) {
 		}
 	}
 	t.give(y.b, y.grad)
-}
-
-// cholesky sets the lower triangle of L to the factor of A = LLᵀ. Where A is
-// not positive definite, the diagonal of L is NaN.
-func cholesky[T kernel.Float](L, A []T, n int) {
-	for j := range n {
-		rj := L[j*n : j*n+j+1]
-		s := A[j*n+j]
-		for _, v := range rj[:j] {
-			s -= v * v
-		}
-		if !(s > 0) {
-			s = T(math.NaN())
-		}
-		d := T(math.Sqrt(float64(s)))
-		rj[j] = d
-		for i := j + 1; i < n; i++ {
-			ri := L[i*n : i*n+j+1]
-			s := A[i*n+j]
-			for l, v := range rj[:j] {
-				s -= v * ri[l]
-			}
-			ri[j] = s / d
-		}
-	}
-}
-
-// choleskySolve replaces b by the solution of LLᵀx = b.
-func choleskySolve[T kernel.Float](b, L []T, n int) {
-	for i := range n {
-		s := b[i]
-		for j, v := range L[i*n : i*n+i] {
-			s -= v * b[j]
-		}
-		b[i] = s / L[i*n+i]
-	}
-	for i := n - 1; i >= 0; i-- {
-		s := b[i]
-		for j := i + 1; j < n; j++ {
-			s -= L[j*n+i] * b[j]
-		}
-		b[i] = s / L[i*n+i]
-	}
 }
