@@ -253,14 +253,21 @@ func straightPair(a, b []float64) bool {
 // acute angle with the momenta at both ends, and likewise each part together
 // with the nearest momentum of the other part.
 func straightTrees(t, next *tree) bool {
-	d := kernel.TurnTrees(t.rho, t.first.p, t.last.p, next.rho, next.first.p, next.last.p)
-	return d[0] > 0 && d[1] > 0 && d[2] > 0 && d[3] > 0 && d[4] > 0 && d[5] > 0
+	return acute(kernel.TurnTrees(t.rho, t.first.p, t.last.p, next.rho, next.first.p, next.last.p))
 }
 
 // straightPairs is straightTrees for trees of two points, and sets t.rho.
 func straightPairs(t, next *tree) bool {
-	d := kernel.TurnPairs(t.rho, t.first.p, t.last.p, next.first.p, next.last.p)
-	return d[0] > 0 && d[1] > 0 && d[2] > 0 && d[3] > 0 && d[4] > 0 && d[5] > 0
+	return acute(kernel.TurnPairs(t.rho, t.first.p, t.last.p, next.first.p, next.last.p))
+}
+
+func acute(dots [6]float64) bool {
+	for _, d := range dots {
+		if !(d > 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // Adapt implements Adapter.
