@@ -103,12 +103,36 @@ func (f *Features) valid() error {
 	return nil
 }
 
-// check says if y has not the columns that the features ask for.
-func (f *Features) check(y []float64) error {
-	if n := len(f.Columns); n > 0 && f.Columns[n-1] >= len(y) {
-		return fmt.Errorf("sbi: y has %d elements, the network sees element %d", len(y), f.Columns[n-1])
+// given returns the features of y, as a network with so many of them sees them.
+// The error says that y has another number of elements, or one that is not
+// finite.
+func (f *Features) given(y []float64, want int) (*mat.Dense, error) {
+	if n := len(f.Columns); len(y) == 0 || n > 0 && f.Columns[n-1] >= len(y) {
+		return nil, fmt.Errorf("sbi: y has %d elements, which are not those of the simulations", len(y))
 	}
-	return nil
+	row := f.of(mat.NewDense(1, len(y), slices.Clone(y)))
+	if _, n := row.Dims(); n != want {
+		return nil, fmt.Errorf("sbi: y has %d elements, the network sees %d of them, want %d", len(y), n, want)
+	}
+	if !finite(row.RawRowView(0)) {
+		return nil, fmt.Errorf("sbi: the data are not finite: %v", y)
+	}
+	return row, nil
+}
+
+// repeats returns the features of independent repeats of an experiment.
+func (f *Features) repeats(y [][]float64, want int) ([]*mat.Dense, error) {
+	if len(y) == 0 {
+		return nil, errors.New("sbi: Given: there are no data")
+	}
+	rows := make([]*mat.Dense, len(y))
+	for k, row := range y {
+		var err error
+		if rows[k], err = f.given(row, want); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // of returns the features of the rows of y, which is y itself if that is what

@@ -27,8 +27,8 @@ type LearnedTarget struct {
 
 	prior     Prior
 	transform prior.Transform
-	y         [][]float64
 	logLik    logLikelihood
+	err       error // why there is no likelihood of the data
 }
 
 // logLikelihood sets dst to a learned log likelihood at rows of unconstrained
@@ -41,15 +41,8 @@ var (
 	_ inverse.Density = (*LearnedTarget)(nil)
 )
 
-func newLearnedTarget(pri Prior, y [][]float64, logLik logLikelihood) *LearnedTarget {
-	if len(y) == 0 {
-		panic("sbi: Given: there are no data")
-	}
-	t := &LearnedTarget{prior: pri, transform: Coordinates(pri), logLik: logLik}
-	for _, row := range y {
-		t.y = append(t.y, append([]float64(nil), row...))
-	}
-	return t
+func newLearnedTarget(pri Prior, logLik logLikelihood, err error) *LearnedTarget {
+	return &LearnedTarget{prior: pri, transform: Coordinates(pri), logLik: logLik, err: err}
 }
 
 // Dim returns the number of parameters.
@@ -59,7 +52,8 @@ func (t *LearnedTarget) Dim() int { return t.prior.Dim() }
 func (t *LearnedTarget) Transform() prior.Transform { return t.transform }
 
 // LogProb returns log p(theta) + Σ log q(y_i|theta) over the repeats, or with
-// the logarithm of the ratio q(y_i|theta)/q(y_i).
+// the logarithm of the ratio q(y_i|theta)/q(y_i), and -Inf if something is wrong
+// with the data.
 func (t *LearnedTarget) LogProb(theta []float64) float64 {
 	var l [1]float64
 	t.LogProbs(l[:], mat.NewDense(1, len(theta), theta))
@@ -69,6 +63,12 @@ func (t *LearnedTarget) LogProb(theta []float64) float64 {
 // LogProbs sets dst[i] to LogProb of row i of theta, many at a time.
 func (t *LearnedTarget) LogProbs(dst []float64, theta *mat.Dense) {
 	n, _ := theta.Dims()
+	if t.err != nil {
+		for i := range dst {
+			dst[i] = math.Inf(-1)
+		}
+		return
+	}
 	_, k := t.transform.Dims()
 	u := mat.NewDense(n, k, nil)
 	outside := make([]bool, n)
@@ -96,9 +96,12 @@ func (t *LearnedTarget) values(dst []float64, u *mat.Dense) {
 
 // Evaluate returns LogProb and stores its gradient in score unless that is nil:
 // what makes t a target for NUTS and the other kernels of package sampler that
-// use gradients. The error says that the prior has no score, or the
-// architecture of the likelihood no gradient (see [flow.ConditionScorer]).
+// use gradients. The error says what is wrong with the data, that the prior has no
+// score, or the architecture of the likelihood no gradient (see [flow.ConditionScorer]).
 func (t *LearnedTarget) Evaluate(score, theta []float64) (float64, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
 	if score == nil {
 		return t.LogProb(theta), nil
 	}
@@ -155,10 +158,8 @@ func (t *LearnedTarget) Sample(ctx context.Context, dst *mat.Dense) error {
 
 // SampleFrom is Sample with draws from src.
 func (t *LearnedTarget) SampleFrom(ctx context.Context, dst *mat.Dense, src rand.Source) error {
-	for _, row := range t.y {
-		if !finite(row) {
-			return fmt.Errorf("sbi: the data are not finite: %v", row)
-		}
+	if t.err != nil {
+		return t.err
 	}
 	rows, d := dst.Dims()
 	if d != t.Dim() {

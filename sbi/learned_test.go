@@ -88,6 +88,21 @@ func TestLearnedGradients(t *testing.T) {
 			t.Errorf("%s outside of the box: %g, %v", name, l, err)
 		}
 	}
+	// Data that are none of the simulator's are an error, and have no density.
+	for name, y := range map[string][][]float64{"no data": nil, "elements": {y1, {0.5}}, "not finite": {{0.5, math.NaN(), 7}}} {
+		for _, target := range []*sbi.LearnedTarget{nle.Given(y...), nre.Given(y...)} {
+			err := target.Sample(ctx, mat.NewDense(10, 2, nil))
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: error %v", name, err)
+			}
+			if _, err := target.Evaluate(nil, []float64{0, 0}); err == nil {
+				t.Errorf("%s: Evaluate gives no error", name)
+			}
+			if l := target.LogProb([]float64{0, 0}); !math.IsInf(l, -1) {
+				t.Errorf("%s: log density %g", name, l)
+			}
+		}
+	}
 	// An architecture without gradients is an error, not a wrong gradient.
 	matching, err := sbi.NLE(ctx, box, table, &sbi.Options{Flow: flow.Matching{}, Fit: &flow.FitOptions{Epochs: 1}, Src: rng.New(2, 0)})
 	if err != nil {
@@ -102,7 +117,7 @@ func TestLearnedGradients(t *testing.T) {
 // without them, agree.
 func TestLearnedTargetByNUTS(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seconds")
+		t.Skip("trains a likelihood and runs chains for seconds, under the race detector a minute")
 	}
 	ctx := context.Background()
 	box, table := bananaTable(t, 2000)

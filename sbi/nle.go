@@ -79,19 +79,20 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 }
 
 // Given returns the posterior density given independent repeats of the
-// experiment, one or more. It panics if there is none, or if one has not as
-// many elements as the data that q was trained on.
+// experiment, one or more. If there is none, or if one has not as many elements
+// as the data that q was trained on or one that is not finite, Sample and
+// Evaluate say so.
 func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
-	data := make([]*mat.Dense, len(y))
+	want, _ := l.Flow.Dims()
+	data, err := l.Features.repeats(y, want)
+	if err != nil {
+		return newLearnedTarget(l.Prior, nil, err)
+	}
 	var logDet float64
-	for k, row := range y {
-		if err := l.Features.check(row); err != nil {
-			panic(err.Error())
-		}
-		data[k] = l.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
+	for _, row := range y {
 		logDet += l.Features.logDet(row)
 	}
-	return newLearnedTarget(l.Prior, y, func(dst []float64, score, u *mat.Dense) error {
+	return newLearnedTarget(l.Prior, func(dst []float64, score, u *mat.Dense) error {
 		n, k := u.Dims()
 		part := make([]float64, n)
 		for i := range dst {
@@ -123,7 +124,7 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 			}
 		}
 		return nil
-	})
+	}, nil)
 }
 
 // unconstrained returns theta in the unconstrained coordinates of the prior.

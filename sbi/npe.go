@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -81,18 +80,11 @@ func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, 
 // finite, Sample says so.
 func (q *NeuralPosterior) Given(y []float64) *Posterior {
 	p := &Posterior{prior: q.Prior, q: q.Flow}
-	if p.err = q.Features.check(y); p.err == nil && len(y) > 0 {
-		p.y = q.Features.of(mat.NewDense(1, len(y), slices.Clone(y)))
-	}
-	var row []float64
-	if p.y != nil {
-		row = p.y.RawRowView(0)
-	}
-	p.at = flow.Given(q.Flow, row)
-	if _, want := q.Flow.Dims(); p.err == nil && len(row) != want {
-		p.err = fmt.Errorf("sbi: y has %d elements, the network sees %d", len(row), want)
-	} else if p.err == nil && !finite(row) {
-		p.err = fmt.Errorf("sbi: the data are not finite: %v", row)
+	_, want := q.Flow.Dims()
+	if p.y, p.err = q.Features.given(y, want); p.err != nil {
+		p.at = flow.Given(q.Flow, nil)
+	} else {
+		p.at = flow.Given(q.Flow, p.y.RawRowView(0))
 	}
 	return p
 }

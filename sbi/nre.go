@@ -184,21 +184,16 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 }
 
 // Given returns the posterior density given independent repeats of the
-// experiment, one or more. It panics if there is none, or if one has not as
-// many elements as the data of the table.
+// experiment, one or more. If there is none, or if one has not as many elements
+// as the data of the table or one that is not finite, Sample and Evaluate say
+// so.
 func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
-	data := make([]*mat.Dense, len(y))
-	for k, row := range y {
-		if err := r.Features.check(row); err != nil {
-			panic(err.Error())
-		}
-		data[k] = r.Features.of(mat.NewDense(1, len(row), append([]float64(nil), row...)))
-		_, dt := Coordinates(r.Prior).Dims()
-		if got, want := data[k].RawMatrix().Cols, len(r.nets[0].Mean)-dt; got != want {
-			panic(fmt.Sprintf("sbi: the networks see %d features of y, want %d", got, want))
-		}
+	_, dt := Coordinates(r.Prior).Dims()
+	data, err := r.Features.repeats(y, len(r.nets[0].Mean)-dt)
+	if err != nil {
+		return newLearnedTarget(r.Prior, nil, err)
 	}
-	return newLearnedTarget(r.Prior, y, func(dst []float64, score, u *mat.Dense) error {
+	return newLearnedTarget(r.Prior, func(dst []float64, score, u *mat.Dense) error {
 		clear(dst)
 		if score != nil {
 			score.Zero()
@@ -207,7 +202,7 @@ func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
 			r.addLogRatio(dst, score, u, row.RawRowView(0))
 		}
 		return nil
-	})
+	}, nil)
 }
 
 // trainRatio trains a network and returns it with its weights and its mean loss

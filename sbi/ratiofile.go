@@ -70,23 +70,17 @@ func LoadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
 }
 
 func loadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
-	saved, err := nn.Open(r)
-	if err != nil {
-		return nil, err
-	}
-	if saved.Kind() != ratioKind {
-		return nil, fmt.Errorf("the file has a model of kind %q, want %q", saved.Kind(), ratioKind)
-	}
 	var c ratioConfig
-	if err := saved.Config(&c); err != nil {
+	saved, err := openSaved(r, ratioKind, &c)
+	if err != nil {
 		return nil, err
 	}
 	tr := Coordinates(pri)
 	if _, k := tr.Dims(); c.Parameters != k {
 		return nil, fmt.Errorf("the file is for %d parameters, the prior has %d", c.Parameters, k)
 	}
-	if p := testPoint(tr); !floats.EqualApprox(p, c.Point, 1e-9) {
-		return nil, fmt.Errorf("the coordinates of the prior take a test point to %v, those in the file to %v: it is for another support", p, c.Point)
+	if err := checkPoint(tr, c.Point); err != nil {
+		return nil, err
 	}
 	if c.Width < 1 || c.Width > maxRatioWidth || c.Blocks < 1 || c.Blocks > maxRatioBlocks || len(c.Nets) == 0 {
 		return nil, fmt.Errorf("%d networks of width %d and %d blocks", len(c.Nets), c.Width, c.Blocks)
@@ -131,6 +125,27 @@ func loadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
 		copy(ratio.Valid.params.Values, p.Values[n:])
 	}
 	return ratio, nil
+}
+
+// openSaved opens a file and sets config to what it says of a model of a kind.
+func openSaved(r io.Reader, kind string, config any) (*nn.Saved, error) {
+	saved, err := nn.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	if saved.Kind() != kind {
+		return nil, fmt.Errorf("the file has a model of kind %q, want %q", saved.Kind(), kind)
+	}
+	return saved, saved.Config(config)
+}
+
+// checkPoint returns an error unless the image of the test point is that in a
+// file.
+func checkPoint(tr prior.Transform, want []float64) error {
+	if p := testPoint(tr); !floats.EqualApprox(p, want, 1e-9) {
+		return fmt.Errorf("the coordinates of the prior take a test point to %v, those in the file to %v: it is for another support", p, want)
+	}
+	return nil
 }
 
 // testPoint returns the image of a point that tells transforms apart.

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"sync"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
@@ -152,23 +151,17 @@ func LoadValidity(r io.Reader, pri Prior) (*Validity, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: LoadValidity: prior is nil")
 	}
-	saved, err := nn.Open(r)
-	if err != nil {
-		return nil, fmt.Errorf("sbi: LoadValidity: %w", err)
-	}
-	if saved.Kind() != validKind {
-		return nil, fmt.Errorf("sbi: LoadValidity: the file has a model of kind %q, want %q", saved.Kind(), validKind)
-	}
 	var c validConfig
-	if err := saved.Config(&c); err != nil {
-		return nil, fmt.Errorf("sbi: LoadValidity: %w", err)
-	}
+	saved, err := openSaved(r, validKind, &c)
 	tr := Coordinates(pri)
-	_, k := tr.Dims()
-	if p := testPoint(tr); !floats.EqualApprox(p, c.Point, 1e-9) {
-		return nil, fmt.Errorf("sbi: LoadValidity: the coordinates of the prior take a test point to %v, those in the file to %v: it is for another support", p, c.Point)
+	if err == nil {
+		err = checkPoint(tr, c.Point)
 	}
-	if err := c.Net.check(k); err != nil {
+	if err == nil {
+		_, k := tr.Dims()
+		err = c.Net.check(k)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("sbi: LoadValidity: %w", err)
 	}
 	v := &Validity{prior: pri, net: c.Net}
