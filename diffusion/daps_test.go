@@ -99,7 +99,7 @@ func TestLangevinDraw(t *testing.T) {
 // N(D, r²I), is nearly true under a wide prior.
 func TestDAPSNonlinear(t *testing.T) {
 	if testing.Short() {
-		t.Skip("statistics of many draws")
+		t.Skip("statistics of many draws; TestLangevinDraw runs")
 	}
 	lik := radius(t)
 	pri, err := prior.NewIsotropicMixture(nil, mat.NewDense(1, 2, nil), []float64{3}, nil)

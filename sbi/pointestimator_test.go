@@ -180,7 +180,7 @@ func TestRegressionLinear(t *testing.T) {
 // For a white prior the map with noise is Tikhonov's, with λ = σ.
 func TestRegressionIsTikhonov(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seconds, under the race detector a minute")
+		t.Skip("trains for seconds, under the race detector for a minute")
 	}
 	const m, n, sigma = 7, 7, 0.2
 	a, _ := linearProblem(m, n)
@@ -249,7 +249,7 @@ func TestRegressionNoise(t *testing.T) {
 // y = θ³ + 0.1 e, by quadrature.
 func TestRegressionNonlinear(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seconds, under the race detector a minute")
+		t.Skip("trains for seconds, under the race detector for a minute")
 	}
 	const rows, sigma = 20000, 0.1
 	table := newTable(rows, 1, 1)

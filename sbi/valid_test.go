@@ -100,7 +100,7 @@ func TestValidity(t *testing.T) {
 // a standard normal density.
 func TestLikelihoodsWithFailures(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seconds")
+		t.Skip("trains three networks for seconds; TestValidity runs")
 	}
 	ctx := context.Background()
 	pri, table, mean, sd := failingTable(t, 6000)
