@@ -35,11 +35,12 @@ func (f *Flow) ConditionScore(dst []float64, score, x, y *mat.Dense) error {
 	return f.each(context.Background(), rows, func(lo, hi int) error {
 		s := f.get()
 		defer f.pool.Put(s)
-		outer := f.standardize(s, x, lo, hi)
 		c := f.conditions(s, y, lo, hi)
+		outer := f.standardize(s, x, c, lo, hi)
 		if !f.net.conditionScore(dst[lo:hi], c, s.x, c) {
 			return fmt.Errorf("flow: the density of %T has no gradient in the condition", f.arch)
 		}
+		f.trend.pullback(c, s.x)
 		for i, l := range outer {
 			row := score.RawRowView(lo + i)
 			floats.DivTo(row, c[i*f.dy:(i+1)*f.dy], f.ys.Scale)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
@@ -169,6 +171,10 @@ func mixtureAt[T kernel.Float](f *Flow, e *evaluator[T], y []float64) (*prior.Mi
 	logWeight, mean, diagonal, below := net.mixture(t, w.input(c, 1), 1)
 	a := t.Value(net.factors(t, diagonal, below))
 	d := net.d
+	scale := slices.Clone(f.xs.Scale)
+	if f.trend != nil {
+		floats.Mul(scale, f.trend.Scale)
+	}
 	weights, means := make([]float64, net.k), mat.NewDense(net.k, d, nil)
 	covs := make([]mat.Symmetric, net.k)
 	for k := range net.k {
@@ -176,6 +182,7 @@ func mixtureAt[T kernel.Float](f *Flow, e *evaluator[T], y []float64) (*prior.Mi
 		for j := range d {
 			means.Set(k, j, float64(t.Value(mean)[k*d+j]))
 		}
+		f.trend.add(means.RawRowView(k), row)
 		f.xs.undo(means.RawRowView(k), means.RawRowView(k))
 		// The covariance is (A'A)⁻¹ = A⁻¹A⁻¹', scaled.
 		A := mat.NewTriDense(d, mat.Lower, nil)
@@ -195,7 +202,7 @@ func mixtureAt[T kernel.Float](f *Flow, e *evaluator[T], y []float64) (*prior.Mi
 				for n := range j + 1 {
 					sum += inv.At(i, n) * inv.At(j, n)
 				}
-				s.SetSym(i, j, sum*f.xs.Scale[i]*f.xs.Scale[j])
+				s.SetSym(i, j, sum*scale[i]*scale[j])
 			}
 		}
 		covs[k] = s

@@ -20,9 +20,9 @@ type engine interface {
 	generate(x, z, y []float64, rows int)
 	draw(x, y []float64, rows int, src rand.Source)
 	logProb(dst, x, y []float64)
-	// conditionScore sets dst to the log densities and score, which may be y, to
-	// their gradients in y, which has a row for each of x. It is false if they
-	// are not known.
+	// conditionScore sets dst to the log densities, x to their gradients in x and
+	// score, which may be y, to those in y, which has a row for each of x. It is
+	// false if they are not known.
 	conditionScore(dst, score, x, y []float64) bool
 	// between is that of a continuous network, of which there must be one.
 	between(x, y []float64, rows int, from, to float64)
@@ -189,9 +189,13 @@ func (e *evaluator[T]) conditionScore(dst, score, x, y []float64) bool {
 	if e.embed != nil {
 		c = e.embed.encode(t, c)
 	}
-	l := d.logProb(t, w.input(w.x, rows), c)
+	at := t.Variable(rows, e.dx)
+	copy(t.Value(at), w.x)
+	l := d.logProb(t, at, c)
 	convert(dst, t.Value(l))
 	t.Backward(l, 1)
+	clear(x)
+	convert(x[:0:len(x)], t.Grad(at))
 	clear(score)
 	convert(score[:0:len(score)], t.Grad(given))
 	return true

@@ -63,8 +63,8 @@ func Fit(ctx context.Context, a Architecture, x, y *mat.Dense, options *FitOptio
 		return nil, err
 	}
 	if o.Start != nil {
-		f.xs, f.ys, f.logScale = o.Start.xs, o.Start.ys, o.Start.logScale
-	} else if err := f.scale(u, y, run.train); err != nil {
+		f.xs, f.ys, f.trend, f.logScale = o.Start.xs, o.Start.ys, o.Start.trend, o.Start.logScale
+	} else if err := f.scale(u, y, run.train, o.Regress); err != nil {
 		return nil, err
 	}
 	if o.Float64 {
@@ -161,8 +161,8 @@ func (f *Flow) unconstrained(x *mat.Dense) (*mat.Dense, error) {
 	return u, nil
 }
 
-// scale sets the scalings from the training rows.
-func (f *Flow) scale(u, y *mat.Dense, train []int) (err error) {
+// scale sets the scalings and the trend from the training rows.
+func (f *Flow) scale(u, y *mat.Dense, train []int, regress bool) (err error) {
 	name := "x"
 	if f.transform != nil {
 		name = "the unconstrained x"
@@ -176,9 +176,17 @@ func (f *Flow) scale(u, y *mat.Dense, train []int) (err error) {
 		if f.embedding != nil {
 			_, period = f.embedding.dims(f.dy)
 		}
-		f.ys, err = newScaling("y", y, train, period)
+		if f.ys, err = newScaling("y", y, train, period); err != nil {
+			return err
+		}
 	}
-	return err
+	if regress && f.dy > 0 {
+		if f.trend, err = newTrend(u, y, f.xs, f.ys, train); err != nil {
+			return err
+		}
+		f.logScale += f.trend.logDet()
+	}
+	return nil
 }
 
 // build adds the network and the embedding, if there is one, to p.
@@ -212,11 +220,7 @@ func fit[T kernel.Float](ctx context.Context, r *run, u, y *mat.Dense) error {
 	if start := r.options.Start; start != nil {
 		copy(p.Values, start.net.(*evaluator[T]).params.Values)
 	}
-	xs := standardized[T](u, f.xs)
-	var ys []T
-	if f.dy > 0 {
-		ys = standardized[T](y, f.ys)
-	}
+	xs, ys := standardized[T](f, u, y)
 	objective := newObjective(r, net, xs)
 	loss := func(t *autodiff.Tape[T], b *optim.Block) autodiff.Var {
 		var c autodiff.Var
@@ -258,15 +262,22 @@ func fit[T kernel.Float](ctx context.Context, r *run, u, y *mat.Dense) error {
 	return err
 }
 
-// standardized returns the standardised elements of x.
-func standardized[T kernel.Float](x *mat.Dense, s scaling) []T {
-	rows, d := x.Dims()
-	out, row := make([]T, rows*d), make([]float64, d)
+// standardized returns the rows of u and y, which may be nil, in the
+// coordinates of the network.
+func standardized[T kernel.Float](f *Flow, u, y *mat.Dense) (xs, ys []T) {
+	rows, _ := u.Dims()
+	xs, ys = make([]T, rows*f.du), make([]T, rows*f.dy)
+	x, c := make([]float64, f.du), make([]float64, f.dy)
 	for i := range rows {
-		s.apply(row, x.RawRowView(i))
-		convert(out[i*d:(i+1)*d], row)
+		f.xs.apply(x, u.RawRowView(i))
+		if f.dy > 0 {
+			f.ys.apply(c, y.RawRowView(i))
+			convert(ys[i*f.dy:(i+1)*f.dy], c)
+		}
+		f.trend.remove(x, c)
+		convert(xs[i*f.du:(i+1)*f.du], x)
 	}
-	return out
+	return xs, ys
 }
 
 // evaluate completes the report with what the trained flow gives.

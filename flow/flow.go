@@ -30,7 +30,8 @@ type Flow struct {
 	du        int // of the unconstrained x
 	transform prior.Transform
 	xs, ys    scaling
-	logScale  float64 // of xs
+	trend     *trend  // nil for none
+	logScale  float64 // of xs and trend
 	net       engine
 	float64s  bool
 	report    Report
@@ -81,14 +82,17 @@ func (f *Flow) Generate(dst, z, y *mat.Dense) {
 		for i := lo; i < hi; i++ {
 			copy(s.x[(i-lo)*f.du:], z.RawRowView(i))
 		}
-		f.net.generate(s.x, s.x, f.conditions(s, y, lo, hi), hi-lo)
-		f.toUnits(dst, s, lo, hi)
+		c := f.conditions(s, y, lo, hi)
+		f.net.generate(s.x, s.x, c, hi-lo)
+		f.toUnits(dst, s, c, lo, hi)
 		return nil
 	})
 }
 
-// toUnits sets the rows lo to hi-1 of dst to the s.x of the network.
-func (f *Flow) toUnits(dst *mat.Dense, s *rowScratch, lo, hi int) {
+// toUnits sets the rows lo to hi-1 of dst to the s.x of the network, given the
+// conditions c.
+func (f *Flow) toUnits(dst *mat.Dense, s *rowScratch, c []float64, lo, hi int) {
+	f.trend.add(s.x, c)
 	for i := lo; i < hi; i++ {
 		u, row := s.x[(i-lo)*f.du:(i-lo+1)*f.du], dst.RawRowView(i)
 		f.xs.undo(u, u)
@@ -113,10 +117,11 @@ func (f *Flow) Invert(dst *mat.Dense, logDet []float64, x, y *mat.Dense) {
 	f.each(context.Background(), rows, func(lo, hi int) error {
 		s := f.get()
 		defer f.pool.Put(s)
-		outer := f.standardize(s, x, lo, hi)
+		c := f.conditions(s, y, lo, hi)
+		outer := f.standardize(s, x, c, lo, hi)
 		s.l = resize(s.l, 2*(hi-lo))
 		l := s.l[hi-lo:]
-		f.net.invert(s.x, l, s.x, f.conditions(s, y, lo, hi))
+		f.net.invert(s.x, l, s.x, c)
 		for i := lo; i < hi; i++ {
 			row := dst.RawRowView(i)
 			copy(row, s.x[(i-lo)*f.du:])
@@ -141,8 +146,9 @@ func (f *Flow) LogProb(dst []float64, x, y *mat.Dense) {
 	f.each(context.Background(), rows, func(lo, hi int) error {
 		s := f.get()
 		defer f.pool.Put(s)
-		outer := f.standardize(s, x, lo, hi)
-		f.net.logProb(dst[lo:hi], s.x, f.conditions(s, y, lo, hi))
+		c := f.conditions(s, y, lo, hi)
+		outer := f.standardize(s, x, c, lo, hi)
+		f.net.logProb(dst[lo:hi], s.x, c)
 		for i, l := range outer {
 			dst[lo+i] += l
 			if math.IsInf(l, -1) {
@@ -163,8 +169,9 @@ func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) err
 		s := f.get()
 		defer f.pool.Put(s)
 		s.x = resize(s.x, (hi-lo)*f.du)
-		f.net.draw(s.x, f.conditions(s, y, lo, hi), hi-lo, rng.New(seed, uint64(lo/blockRows)))
-		f.toUnits(dst, s, lo, hi)
+		c := f.conditions(s, y, lo, hi)
+		f.net.draw(s.x, c, hi-lo, rng.New(seed, uint64(lo/blockRows)))
+		f.toUnits(dst, s, c, lo, hi)
 		for i := lo; i < hi; i++ {
 			if notFinite(dst.RawRowView(i)) >= 0 {
 				return fmt.Errorf("flow: draw %d cannot be computed: %v", i, dst.RawRowView(i))
@@ -175,9 +182,9 @@ func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) err
 }
 
 // standardize sets s.x to the rows lo to hi-1 of x in the coordinates of the
-// network, and returns for each the log of the determinant of that map, which
-// is -Inf outside of the target space.
-func (f *Flow) standardize(s *rowScratch, x *mat.Dense, lo, hi int) (logDet []float64) {
+// network, given the conditions c, and returns for each the log of the
+// determinant of that map, which is -Inf outside of the target space.
+func (f *Flow) standardize(s *rowScratch, x *mat.Dense, c []float64, lo, hi int) (logDet []float64) {
 	s.x = resize(s.x, (hi-lo)*f.du+f.dx)
 	s.l = resize(s.l, 2*(hi-lo))
 	spare := s.x[(hi-lo)*f.du:]
@@ -197,6 +204,7 @@ func (f *Flow) standardize(s *rowScratch, x *mat.Dense, lo, hi int) (logDet []fl
 		}
 		f.xs.apply(u, u)
 	}
+	f.trend.remove(s.x, c)
 	return logDet
 }
 

@@ -70,6 +70,9 @@ func (r *run) checkObjective(n int) error {
 	if p == nil {
 		return nil
 	}
+	if o.Regress {
+		return errors.New("flow: there is no Regress with a Proposal")
+	}
 	if p.Mixture != nil || p.Prior != nil {
 		if p.Mixture == nil || p.Prior == nil || p.Atoms != 0 {
 			return errors.New("flow: a Proposal has Atoms and LogPrior, or Mixture and Prior")

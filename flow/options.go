@@ -64,6 +64,12 @@ type FitOptions struct {
 	// Proposal, if not nil, says that the rows of x have not been drawn from
 	// the distribution that the result is to have for a prior.
 	Proposal *Proposal
+	// Regress makes the flow one of the residuals of a linear regression of x on
+	// y, with a ridge that generalised cross-validation chooses: what is linear
+	// need not be learned by gradient descent. It is in the coordinates of the
+	// network, unconstrained ones if there is a Transform, and with an Embedding
+	// on y as it is. It cannot be had with a Proposal.
+	Regress bool
 	// Start, if not nil, is a flow of the same architecture and dimensions
 	// whose weights and standardisation training begins with.
 	Start *Flow

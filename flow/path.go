@@ -86,13 +86,14 @@ func Paths(f *Flow, z, y *mat.Dense, steps int) ([]*mat.Dense, error) {
 		for i := lo; i < hi; i++ {
 			copy(x[(i-lo)*f.du:], z.RawRowView(i))
 		}
+		c := f.conditions(s, y, lo, hi)
 		for k := range at {
 			if k > 0 {
 				from, to := 1-float64(k-1)/float64(steps), 1-float64(k)/float64(steps)
-				f.net.between(x, f.conditions(s, y, lo, hi), hi-lo, from, to)
+				f.net.between(x, c, hi-lo, from, to)
 			}
 			s.x = append(s.x[:0], x...)
-			f.toUnits(at[k], s, lo, hi)
+			f.toUnits(at[k], s, c, lo, hi)
 		}
 		return nil
 	})

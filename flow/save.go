@@ -28,6 +28,7 @@ type config struct {
 	Embedding        string          // its kind, "" for none
 	EmbeddingOptions json.RawMessage
 	XScale, YScale   scaling
+	Trend            *trend `json:",omitempty"`
 	// Transform is the image of a test point under the target space's
 	// transform, empty if there is none.
 	Transform []float64
@@ -39,7 +40,7 @@ const kindPrefix = "flow/"
 // Save writes the flow as a safetensors file. The target space's transform is
 // not in it: [Load] has to be given it again, and checks it.
 func (f *Flow) Save(w io.Writer) error {
-	c := config{X: f.dx, Y: f.dy, Unconstrained: f.du, Float64: f.float64s, XScale: f.xs, YScale: f.ys}
+	c := config{X: f.dx, Y: f.dy, Unconstrained: f.du, Float64: f.float64s, XScale: f.xs, YScale: f.ys, Trend: f.trend}
 	var err error
 	if c.Options, err = json.Marshal(f.arch); err != nil {
 		return fmt.Errorf("flow: %w", err)
@@ -94,11 +95,11 @@ func load(saved *nn.Saved, transform prior.Transform) (*Flow, error) {
 	if c.X < 1 || c.X > maxSize || c.Y < 0 || c.Y > 1<<24 || c.Unconstrained < 1 || c.Unconstrained > maxSize {
 		return nil, fmt.Errorf("dimensions %d, %d and %d", c.X, c.Y, c.Unconstrained)
 	}
-	f := &Flow{dx: c.X, dy: c.Y, du: c.Unconstrained, float64s: c.Float64, xs: c.XScale, ys: c.YScale, transform: transform}
-	if err := errors.Join(f.checkTransform(c.Transform), f.xs.check("x", f.du), f.ys.check("y", f.dy)); err != nil {
+	f := &Flow{dx: c.X, dy: c.Y, du: c.Unconstrained, float64s: c.Float64, xs: c.XScale, ys: c.YScale, trend: c.Trend, transform: transform}
+	if err := errors.Join(f.checkTransform(c.Transform), f.xs.check("x", f.du), f.ys.check("y", f.dy), f.trend.check(f.du, f.dy)); err != nil {
 		return nil, err
 	}
-	f.logScale = f.xs.logDet()
+	f.logScale = f.xs.logDet() + f.trend.logDet()
 	if c.Embedding != "" {
 		decode := embeddings[c.Embedding]
 		if decode == nil {
@@ -184,7 +185,7 @@ const checkpointFormat = "inverse/flow/1"
 // data apart.
 func (r *run) fingerprint(x, y *mat.Dense) error {
 	f := r.flow
-	model, err := json.Marshal([]any{f.arch.kind(), f.arch, f.embedding, f.float64s})
+	model, err := json.Marshal([]any{f.arch.kind(), f.arch, f.embedding, f.float64s, r.options.Regress})
 	if err != nil {
 		return fmt.Errorf("flow: %w", err)
 	}
