@@ -15,7 +15,9 @@ import (
 type Features struct {
 	// Columns are the columns of the data that the network sees, and nil if it
 	// sees all of them. Columns that are the same in all simulations say
-	// nothing and are left out.
+	// nothing and are left out, and so are those that differ in fewer than 10
+	// of at least 100: there is next to nothing to learn from them, and they may
+	// not differ at all in the rows that are drawn for training.
 	Columns []int
 	// Center and Scale have an element for each column that the network sees,
 	// or are nil. Where Scale is positive, the network sees
@@ -37,7 +39,7 @@ func newFeatures(y *mat.Dense) (Features, error) {
 	for j := range m {
 		mat.Col(col, j, y)
 		slices.Sort(col)
-		if col[0] == col[n-1] {
+		if almostConstant(col) {
 			continue
 		}
 		center, scale := warpOf(col)
@@ -55,6 +57,23 @@ func newFeatures(y *mat.Dense) (Features, error) {
 		f.Center, f.Scale = nil, nil
 	}
 	return f, nil
+}
+
+// almostConstant reports whether a sorted column has one value but for a few
+// rows.
+func almostConstant(col []float64) bool {
+	n := len(col)
+	few := 0
+	if n >= 100 {
+		few = 9
+	}
+	// A run of n - few values begins in the first few + 1.
+	for i := range few + 1 {
+		if col[i] == col[i+n-few-1] {
+			return true
+		}
+	}
+	return false
 }
 
 // warpOf returns the center and scale of a sorted column, 0 for one without
@@ -120,19 +139,52 @@ func (f *Features) given(y []float64, want int) (*mat.Dense, error) {
 	return row, nil
 }
 
-// repeats returns the features of independent repeats of an experiment.
-func (f *Features) repeats(y [][]float64, want int) ([]*mat.Dense, error) {
-	if len(y) == 0 {
-		return nil, errors.New("sbi: Given: there are no data")
+// repeats returns the independent repeats of an experiment that rows of data
+// have, one each unless there is a size, and their features.
+func (f *Features) repeats(y [][]float64, size, want int) (repeats [][]float64, features []*mat.Dense, err error) {
+	for _, row := range y {
+		if size == 0 {
+			repeats = append(repeats, row)
+			continue
+		}
+		if len(row)%size != 0 {
+			return nil, nil, fmt.Errorf("sbi: y has %d elements, want a multiple of RepeatSize, %d", len(row), size)
+		}
+		repeats = slices.AppendSeq(repeats, slices.Chunk(row, size))
 	}
-	rows := make([]*mat.Dense, len(y))
-	for k, row := range y {
-		var err error
-		if rows[k], err = f.given(row, want); err != nil {
-			return nil, err
+	if len(repeats) == 0 {
+		return nil, nil, errors.New("sbi: Given: there are no data")
+	}
+	features = make([]*mat.Dense, len(repeats))
+	for k, one := range repeats {
+		if features[k], err = f.given(one, want); err != nil {
+			return nil, nil, err
 		}
 	}
-	return rows, nil
+	return repeats, features, nil
+}
+
+// single returns the parameters and data of a table with a row for each of the
+// independent repeats of the given size, and the number of repeats that have
+// the same parameters.
+func single(rows *Table, size int) (theta, y *mat.Dense, group int, err error) {
+	n, m := rows.Y.Dims()
+	_, d := rows.Theta.Dims()
+	if size == 0 || size == m {
+		return rows.Theta, rows.Y, 1, nil
+	}
+	if size < 0 || m%size != 0 {
+		return nil, nil, 0, fmt.Errorf("Options.RepeatSize is %d, want a divisor of the number of data, %d", size, m)
+	}
+	group = m / size
+	theta, y = mat.NewDense(n*group, d, nil), mat.NewDense(n*group, size, nil)
+	for i := range n {
+		for k := range group {
+			theta.SetRow(i*group+k, rows.Theta.RawRowView(i))
+			y.SetRow(i*group+k, rows.Y.RawRowView(i)[k*size:(k+1)*size])
+		}
+	}
+	return theta, y, group, nil
 }
 
 // of returns the features of the rows of y, which is y itself if that is what

@@ -165,7 +165,10 @@ func (t *LearnedTarget) SampleFrom(ctx context.Context, dst *mat.Dense, src rand
 	if d != t.Dim() {
 		panic(fmt.Sprintf("sbi: dst is %d×%d, the target has %d parameters", rows, d, t.Dim()))
 	}
-	p, err := newPopulation(t, (max(rows, leastParticles)+1)/2*2, rng.New(rng.Seed(src), 0))
+	from := rng.New(rng.Seed(src), 0)
+	start := mat.NewDense(particles(rows), d, nil)
+	t.prior.Draw(start, from)
+	p, err := newPopulation(t, start, from)
 	if err != nil {
 		return err
 	}
@@ -181,11 +184,12 @@ func (t *LearnedTarget) SampleFrom(ctx context.Context, dst *mat.Dense, src rand
 	if err := p.move(ctx, finalMoves, false); err != nil {
 		return err
 	}
-	for i, j := range p.rnd.Perm(p.n)[:rows] {
-		t.transform.Constrain(dst.RawRowView(i), p.u.RawRowView(j))
-	}
+	p.draws(dst)
 	return nil
 }
+
+// particles returns the number of particles that make so many draws.
+func particles(rows int) int { return (max(rows, leastParticles) + 1) / 2 * 2 }
 
 const (
 	leastParticles = 1000
@@ -212,17 +216,17 @@ type population struct {
 	weight                 []float64
 }
 
-func newPopulation(t *LearnedTarget, n int, src *rng.Source) (*population, error) {
+// newPopulation returns particles at the rows of start, an even number.
+func newPopulation(t *LearnedTarget, start *mat.Dense, src *rng.Source) (*population, error) {
+	n, _ := start.Dims()
 	_, k := t.transform.Dims()
 	p := &population{
 		t: t, n: n, k: k, rnd: rand.New(src), u: mat.NewDense(n, k, nil), logPri: make([]float64, n), logLik: make([]float64, n), scale: 1,
 		theta: make([]float64, t.Dim()), proposal: mat.NewDense(n/2, k, nil),
 		proposedPri: make([]float64, n/2), proposedL: make([]float64, n/2), weight: make([]float64, n),
 	}
-	draws := mat.NewDense(n, t.Dim(), nil)
-	t.prior.Draw(draws, src)
 	for i := range n {
-		if err := t.transform.Unconstrain(p.u.RawRowView(i), draws.RawRowView(i)); err != nil {
+		if err := t.transform.Unconstrain(p.u.RawRowView(i), start.RawRowView(i)); err != nil {
 			return nil, fmt.Errorf("sbi: a draw of the prior: %w", err)
 		}
 		p.logPri[i] = p.logPrior(p.u.RawRowView(i))
@@ -232,6 +236,14 @@ func newPopulation(t *LearnedTarget, n int, src *rng.Source) (*population, error
 		return nil, errors.New("sbi: the learned likelihood vanishes at all draws of the prior: the data may be far from all simulations, see Misspecification")
 	}
 	return p, nil
+}
+
+// draws fills dst with as many of the particles, without replacement.
+func (p *population) draws(dst *mat.Dense) {
+	rows, _ := dst.Dims()
+	for i, j := range p.rnd.Perm(p.n)[:rows] {
+		p.t.transform.Constrain(dst.RawRowView(i), p.u.RawRowView(j))
+	}
 }
 
 func (p *population) logPrior(u []float64) float64 {

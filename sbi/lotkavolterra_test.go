@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
@@ -221,6 +222,101 @@ func TestGillespieFlows(t *testing.T) {
 				t.Error("SBC fails")
 			}
 		})
+	}
+}
+
+// TestGillespieSequential learns the posterior given the first observation, in
+// the tail of the prior predictive distribution, by TSNPE.
+//
+// The reference is the posterior given that the data are within its tolerance of
+// the observation, which is wider than the one given the observation. What
+// compares with it are draws of q(θ|y) for the data of simulations within the
+// tolerance, one each; the parameters of these simulations are another estimate
+// of it.
+func TestGillespieSequential(t *testing.T) {
+	if !slow() {
+		t.Skip("some minutes; set INVERSE_SLOW=1")
+	}
+	g := &tasks.Gillespie{Log: true}
+	y, _, err := g.Observation(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	q, table, err := sbi.TSNPE(context.Background(), g.Prior(), g, y, 60_000, &sbi.Sequential{
+		Options: sbi.Options{Flow: flow.NSF{Bound: 5}, Fit: &flow.FitOptions{Batch: 256, Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 2}, Src: rng.New(38, 0)},
+		Rounds:  6, Policy: sbi.Record,
+		Progress: func(r sbi.Round) { t.Logf("%.0f s: %+v", time.Since(start).Seconds(), r) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d simulations", table.Len())
+	checkGillespie(t, "TSNPE, given the observation alone", 1, q, 0, 0)
+
+	// Simulations for the comparison, beyond those that were learned from: of a
+	// normal density around the last round, with weights.
+	rows := table.Valid()
+	last := rows.Theta.Slice(rows.Len()-5000, rows.Len(), 0, 4).(*mat.Dense)
+	mean := make([]float64, 4)
+	for j := range mean {
+		mean[j] = stat.Mean(mat.Col(nil, j, last), nil)
+	}
+	var cov mat.SymDense
+	stat.CovarianceMatrix(&cov, last, nil)
+	cov.ScaleSym(2, &cov)
+	around, err := prior.NewGaussian(mean, &cov, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := sbi.Simulate(context.Background(), around, g, 1_000_000, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(39, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check = check.Valid()
+	raw, _, err := new(tasks.Gillespie).Observation(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, scale := gillespieReferences[0], gillespieScale(t, new(tasks.Gillespie))
+	var near, weight, draws []float64 // parameters and draws, one after another
+	draw := mat.NewDense(1, 4, nil)
+	for i := range check.Len() {
+		var square float64
+		for j, v := range check.Y.RawRowView(i) {
+			switch { // undo Log
+			case j < 2:
+				v = math.Expm1(v)
+			case j >= 4 && j < 8:
+				v = 1.01 - math.Exp(-v)
+			}
+			square += math.Pow((v-raw[j])/scale[j], 2)
+		}
+		theta := check.Theta.RawRowView(i)
+		if square > ref.epsilon*ref.epsilon || math.IsInf(g.Prior().LogProb(theta), -1) {
+			continue
+		}
+		near = append(near, theta...)
+		weight = append(weight, math.Exp(around.LogProb(mean)-around.LogProb(theta)))
+		if err := q.Given(check.Y.RawRowView(i)).SampleFrom(context.Background(), draw, rng.New(40, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		draws = append(draws, draw.RawRowView(0)...)
+	}
+	ess := math.Pow(floats.Sum(weight), 2) / floats.Dot(weight, weight)
+	for _, c := range []struct {
+		name string
+		rows []float64
+	}{{"parameters", near}, {"draws", draws}} {
+		m := mat.NewDense(len(weight), 4, c.rows)
+		for j := range 4 {
+			mean, sd := stat.MeanStdDev(mat.Col(nil, j, m), weight)
+			off, ratio := (mean-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
+			t.Logf("within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", len(weight), c.name, ess, j+1, mean, off, sd, ratio)
+			if math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15 {
+				t.Errorf("%s: log θ%d is not the reference's", c.name, j+1)
+			}
+		}
 	}
 }
 

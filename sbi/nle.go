@@ -17,10 +17,13 @@ type NeuralLikelihood struct {
 	// Flow is the density of the features of the data.
 	Flow     flow.Conditional
 	Features Features
+	// RepeatSize is as in [Options].
+	RepeatSize int
 	// ValidNLL is the mean of -log q over the rows for validation, q being the
-	// density of the features.
+	// density of the features of one repeat.
 	ValidNLL float64
-	// Valid is a factor of the likelihood, nil if no simulation failed.
+	// Valid is a factor of the likelihood, one for each row of data, nil if no
+	// simulation failed.
 	Valid *Validity
 }
 
@@ -33,15 +36,16 @@ type NeuralLikelihood struct {
 //	post := nle.Given(y)                     // a Sampler with LogProb, and a target of package sampler
 //
 // Unlike a learned posterior it takes independent repeats of the same
-// experiment without training for them: their log densities add. Continuous
-// data only: a density of counts has no maximum.
+// experiment without training for them: their log densities add. If rows of the
+// table have repeats side by side, Options.RepeatSize says so, and each of them
+// is learned from. Continuous data only: a density of counts has no maximum.
 //
 // From simulations that failed it learns the probability that one does not,
 // which is a factor of the likelihood, see [Validity]: without it q would be the
 // density of the data given that the simulator succeeds. A likelihood whose flow
 // has been saved and read again is
 //
-//	nle := &sbi.NeuralLikelihood{Prior: pri, Flow: f, Features: features, Valid: valid}
+//	nle := &sbi.NeuralLikelihood{Prior: pri, Flow: f, Features: features, RepeatSize: size, Valid: valid}
 func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLikelihood, error) {
 	if pri == nil {
 		return nil, errors.New("sbi: prior is nil")
@@ -50,27 +54,31 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	if err != nil {
 		return nil, err
 	}
-	features, err := newFeatures(rows.Y)
-	if err != nil {
-		return nil, err
-	}
-	theta, err := unconstrained(pri, rows.Theta)
-	if err != nil {
-		return nil, err
-	}
 	if opt == nil {
 		opt = new(Options)
 	}
+	theta, y, group, err := single(rows, opt.RepeatSize)
+	if err != nil {
+		return nil, fmt.Errorf("sbi: NLE: %w", err)
+	}
+	features, err := newFeatures(y)
+	if err != nil {
+		return nil, err
+	}
+	u, err := unconstrained(pri, theta)
+	if err != nil {
+		return nil, err
+	}
 	fit, seed := opt.fitOptions()
 	fit.Transform = nil
-	d, err := opt.train(ctx, features.of(rows.Y), theta, fit, seed)
+	d, err := opt.train(ctx, features.of(y), u, group, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NLE: %w", err)
 	}
 	if d == nil {
 		return nil, err
 	}
-	l := &NeuralLikelihood{Prior: pri, Flow: d.Conditional, Features: features, ValidNLL: d.validNLL}
+	l := &NeuralLikelihood{Prior: pri, Flow: d.Conditional, Features: features, RepeatSize: opt.RepeatSize, ValidNLL: d.validNLL}
 	if err != nil {
 		return l, err
 	}
@@ -79,18 +87,19 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 }
 
 // Given returns the posterior density given independent repeats of the
-// experiment, one or more. If there is none, or if one has not as many elements
+// experiment, one or more: each y has one, or several side by side if there is a
+// RepeatSize. If there is none, or if one has not as many elements
 // as the data that q was trained on or one that is not finite, Sample and
 // Evaluate say so.
 func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 	want, _ := l.Flow.Dims()
-	data, err := l.Features.repeats(y, want)
+	repeats, data, err := l.Features.repeats(y, l.RepeatSize, want)
 	if err != nil {
 		return newLearnedTarget(l.Prior, nil, err)
 	}
 	var logDet float64
-	for _, row := range y {
-		logDet += l.Features.logDet(row)
+	for _, one := range repeats {
+		logDet += l.Features.logDet(one)
 	}
 	return newLearnedTarget(l.Prior, func(dst []float64, score, u *mat.Dense) error {
 		n, k := u.Dims()
@@ -119,9 +128,9 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 				score.Add(score, g)
 			}
 			floats.Add(dst, part)
-			if l.Valid != nil {
-				l.Valid.add(dst, score, u)
-			}
+		}
+		if l.Valid != nil {
+			l.Valid.add(dst, score, u, len(y))
 		}
 		return nil
 	}, nil)

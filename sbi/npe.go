@@ -65,7 +65,7 @@ func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := opt.train(ctx, table.Theta, features.of(table.Y), fit, seed)
+	d, err := opt.train(ctx, table.Theta, features.of(table.Y), 1, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NPE: %w", err)
 	}

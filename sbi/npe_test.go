@@ -262,3 +262,33 @@ func TestNPEMemory(t *testing.T) {
 		t.Errorf("%d MB taken from the system, want less than 1024", m.Sys>>20)
 	}
 }
+
+// TestChoice: of the families that NPE chooses from, on a table with so many rows
+// that some of them decide first, regression leaves nothing of a linear Gaussian
+// problem to learn. The choice is the same for any number of workers.
+func TestChoice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a dozen flows")
+	}
+	model := newLinear(t).model(t)
+	table, err := sbi.Simulate(context.Background(), model.Prior, model.Simulator, 10_000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logs [2]float64
+	for i := range logs {
+		npe, err := sbi.NPE(context.Background(), model.Prior, table, &sbi.Options{Fit: &flow.FitOptions{Epochs: 2, Workers: i + 1}, Src: rng.New(2, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs[i] = npe.Given([]float64{1, 0}).LogProb([]float64{0.5, -0.2})
+		// The eigenvalues of the posterior's precision are 10 and 2. The loss
+		// has a standard error of 1/√1000.
+		if want := math.Log(2*math.Pi*math.E) - math.Log(20)/2; math.Abs(npe.ValidNLL-want) > 0.12 {
+			t.Errorf("loss %.3f after two epochs, want %.3f", npe.ValidNLL, want)
+		}
+	}
+	if logs[0] != logs[1] {
+		t.Errorf("log density %g with one worker, %g with two", logs[0], logs[1])
+	}
+}

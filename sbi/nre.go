@@ -104,9 +104,12 @@ func (r *Ratio) withDefaults() (Ratio, error) {
 type NeuralRatio struct {
 	Prior    Prior
 	Features Features
+	// RepeatSize is as in [Options].
+	RepeatSize int
 	// ValidLoss is the mean loss on the rows for validation.
 	ValidLoss float64
-	// Valid is a factor of the ratio, nil if no simulation failed.
+	// Valid is a factor of the ratio, one for each row of data, nil if no
+	// simulation failed.
 	Valid *Validity
 
 	width, blocks int // of the networks
@@ -150,25 +153,29 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 	case opt.Ensemble < 0 || opt.Ensemble > 1000:
 		return nil, fmt.Errorf("sbi: NRE: Ensemble is %d, want 1 to 1000", opt.Ensemble)
 	}
-	features, err := newFeatures(rows.Y)
+	theta, y, group, err := single(rows, opt.RepeatSize)
+	if err != nil {
+		return nil, fmt.Errorf("sbi: NRE: %w", err)
+	}
+	features, err := newFeatures(y)
 	if err != nil {
 		return nil, err
 	}
-	u, err := unconstrained(pri, rows.Theta)
+	u, err := unconstrained(pri, theta)
 	if err != nil {
 		return nil, err
 	}
-	r := &NeuralRatio{Prior: pri, Features: features, width: ratio.Width, blocks: ratio.Blocks, nets: make([]*ratioNet, max(opt.Ensemble, 1))}
+	r := &NeuralRatio{Prior: pri, Features: features, RepeatSize: opt.RepeatSize, width: ratio.Width, blocks: ratio.Blocks, nets: make([]*ratioNet, max(opt.Ensemble, 1))}
 	losses := make([]float64, len(r.nets))
 	weights := make([][]float32, len(r.nets))
-	f := features.of(rows.Y)
+	f := features.of(y)
 	err = par.Each(ctx, fit.Workers, len(r.nets), func(k int) error {
 		o := *fit
 		if len(r.nets) > 1 {
 			o.Workers = 1
 		}
 		var err error
-		r.nets[k], weights[k], losses[k], err = trainRatio(ctx, u, f, &ratio, &o, rng.New(seed, uint64(k)))
+		r.nets[k], weights[k], losses[k], err = trainRatio(ctx, u, f, group, &ratio, &o, rng.New(seed, uint64(k)))
 		return err
 	})
 	if err != nil {
@@ -184,12 +191,13 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 }
 
 // Given returns the posterior density given independent repeats of the
-// experiment, one or more. If there is none, or if one has not as many elements
+// experiment, one or more: each y has one, or several side by side if there is a
+// RepeatSize. If there is none, or if one has not as many elements
 // as the data of the table or one that is not finite, Sample and Evaluate say
 // so.
 func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
 	_, dt := Coordinates(r.Prior).Dims()
-	data, err := r.Features.repeats(y, len(r.nets[0].Mean)-dt)
+	_, data, err := r.Features.repeats(y, r.RepeatSize, len(r.nets[0].Mean)-dt)
 	if err != nil {
 		return newLearnedTarget(r.Prior, nil, err)
 	}
@@ -201,13 +209,16 @@ func (r *NeuralRatio) Given(y ...[]float64) *LearnedTarget {
 		for _, row := range data {
 			r.addLogRatio(dst, score, u, row.RawRowView(0))
 		}
+		if r.Valid != nil {
+			r.Valid.add(dst, score, u, len(y))
+		}
 		return nil
 	}, nil)
 }
 
 // trainRatio trains a network and returns it with its weights and its mean loss
-// on the rows for validation.
-func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.FitOptions, src *rng.Source) (*ratioNet, []float32, float64, error) {
+// on the rows for validation. Groups of rows have the same parameters.
+func trainRatio(ctx context.Context, theta, y *mat.Dense, group int, o *Ratio, fit *flow.FitOptions, src *rng.Source) (*ratioNet, []float32, float64, error) {
 	seed := rng.Seed(src)
 	n, dt := theta.Dims()
 	_, dy := y.Dims()
@@ -215,10 +226,11 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 	if fraction == 0 {
 		fraction = 0.1
 	}
-	train, valid := optim.Split(n, math.Max(fraction, 0), rng.New(seed, 0))
+	train, valid := optim.Split(n/group, math.Max(fraction, 0), rng.New(seed, 0))
 	if len(train) <= o.Classes || len(valid) > 0 && len(valid) <= o.Classes {
 		return nil, nil, 0, fmt.Errorf("%d rows for training and %d for validation are too few for %d classes", len(train), len(valid), o.Classes)
 	}
+	train, valid = inGroups(train, group), inGroups(valid, group)
 	params := nn.NewParams[float32](rng.New(seed, 1))
 	r := new(ratioNet)
 	for _, part := range []*mat.Dense{theta, y} {
@@ -272,7 +284,7 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 			pool = valid
 		}
 		others := map[RatioLoss]int{NREA: 1, BNRE: 1, NREB: o.Classes - 1, NREC: o.Classes}[o.Loss]
-		idx := contrasts(b.Rows, pool, others, rand.New(b.Src))
+		idx := contrasts(b.Rows, pool, group, others, rand.New(b.Src))
 		k := 1 + others
 		x := t.InputRows(xs, dt, idx)
 		c := t.RepeatRows(t.InputRows(ys, dy, b.Rows), k)
@@ -297,8 +309,8 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, o *Ratio, fit *flow.Fi
 }
 
 // contrasts returns for each row its number and those of others in the pool,
-// which differ from it and from each other.
-func contrasts(rows, pool []int, others int, r *rand.Rand) []int {
+// of other groups than it and each other.
+func contrasts(rows, pool []int, group, others int, r *rand.Rand) []int {
 	idx := make([]int, 0, len(rows)*(others+1))
 	for _, i := range rows {
 		from := len(idx)
@@ -306,7 +318,7 @@ func contrasts(rows, pool []int, others int, r *rand.Rand) []int {
 		for idx = append(idx, i); len(idx) <= from+others; {
 			j := pool[r.IntN(len(pool))]
 			for _, v := range idx[from:] {
-				if v == j {
+				if v/group == j/group {
 					continue next
 				}
 			}

@@ -109,7 +109,4 @@ func (r *NeuralRatio) addLogRatio(dst []float64, score, u *mat.Dense, y []float6
 	if p, ok := err.(*par.PanicError); ok {
 		panic(p)
 	}
-	if r.Valid != nil {
-		r.Valid.add(dst, score, u)
-	}
 }

@@ -20,6 +20,7 @@ type ratioConfig struct {
 	Width, Blocks int
 	Parameters    int // unconstrained ones
 	Features      Features
+	RepeatSize    int      `json:",omitempty"`
 	ValidLoss     *float64 // nil without validation
 	Nets          []*ratioNet
 	Valid         *ratioNet // nil if no simulation failed
@@ -36,7 +37,7 @@ func (r *NeuralRatio) Save(w io.Writer) error {
 	}
 	tr := Coordinates(r.Prior)
 	_, k := tr.Dims()
-	c := ratioConfig{Width: r.width, Blocks: r.blocks, Parameters: k, Features: r.Features, Nets: r.nets, Point: testPoint(tr)}
+	c := ratioConfig{Width: r.width, Blocks: r.blocks, Parameters: k, Features: r.Features, RepeatSize: r.RepeatSize, Nets: r.nets, Point: testPoint(tr)}
 	if !math.IsNaN(r.ValidLoss) {
 		c.ValidLoss = &r.ValidLoss
 	}
@@ -88,6 +89,9 @@ func loadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
 	if err := c.Features.valid(); err != nil {
 		return nil, err
 	}
+	if c.RepeatSize < 0 {
+		return nil, fmt.Errorf("repeats of %d data", c.RepeatSize)
+	}
 	for _, net := range c.Nets {
 		if net == nil || len(net.Mean) <= c.Parameters {
 			return nil, fmt.Errorf("a network has no inputs besides %d parameters", c.Parameters)
@@ -104,7 +108,7 @@ func loadRatio(r io.Reader, pri Prior) (*NeuralRatio, error) {
 	if n, m := len(c.Features.Columns), len(c.Nets[0].Mean)-c.Parameters; n > 0 && n != m || len(c.Features.Scale) > 0 && len(c.Features.Scale) != m {
 		return nil, fmt.Errorf("the networks see %d features, %d columns are chosen and %d have a scale", m, n, len(c.Features.Scale))
 	}
-	ratio := &NeuralRatio{Prior: pri, Features: c.Features, ValidLoss: math.NaN(), width: c.Width, blocks: c.Blocks, nets: c.Nets}
+	ratio := &NeuralRatio{Prior: pri, Features: c.Features, RepeatSize: c.RepeatSize, ValidLoss: math.NaN(), width: c.Width, blocks: c.Blocks, nets: c.Nets}
 	if c.ValidLoss != nil {
 		ratio.ValidLoss = *c.ValidLoss
 	}

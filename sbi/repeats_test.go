@@ -1,6 +1,7 @@
 package sbi_test
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -65,6 +66,43 @@ func TestRepeats(t *testing.T) {
 	table, err := sbi.Simulate(ctx, pri, sim(repeats), 4000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, size := range []int{-1, 2, 6} {
+		if _, err := sbi.NLE(ctx, pri, table, &sbi.Options{RepeatSize: size}); err == nil || !strings.Contains(err.Error(), "RepeatSize") {
+			t.Errorf("NLE, RepeatSize %d of 5 data: error %v", size, err)
+		}
+		if _, err := sbi.NRE(ctx, pri, table, &sbi.Options{RepeatSize: size}); err == nil || !strings.Contains(err.Error(), "RepeatSize") {
+			t.Errorf("NRE, RepeatSize %d of 5 data: error %v", size, err)
+		}
+	}
+	side := sbi.Options{Ratio: &sbi.Ratio{Width: 24, Blocks: 1}, Flow: flow.MDN{Components: 2, Hidden: []int{16}}, Fit: fit, RepeatSize: 1, Src: rng.New(2, 0)}
+	rows, err := sbi.Simulate(ctx, pri, sim(repeats), 1000, &sbi.SimulateOptions{Src: rng.New(4, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nre, err = sbi.NRE(ctx, pri, rows, &side)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("NRE, side by side", nre.Given(y))
+	var file bytes.Buffer
+	if err := nre.Save(&file); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := sbi.LoadRatio(&file, pri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, q := nre.Given(y).LogProb([]float64{0.4}), loaded.Given(y).LogProb([]float64{0.4}); p != q {
+		t.Errorf("log density %g, of the ratio from a file %g", p, q)
+	}
+	nle, err := sbi.NLE(ctx, pri, rows, &side)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("NLE, side by side", nle.Given(y))
+	if p, q := nle.Given(y).LogProb([]float64{0.4}), nle.Given(y[:2], y[2:]).LogProb([]float64{0.4}); math.Abs(p-q) > 1e-9 {
+		t.Errorf("log density given 5 repeats in a row %g, in two rows %g", p, q)
 	}
 	embedded := *fit
 	embedded.Embedding = flow.Set{Size: 1, Features: 8, Hidden: []int{24}}
@@ -216,5 +254,34 @@ func TestSBCOfNPE(t *testing.T) {
 	t.Log(res)
 	if !res.Pass() {
 		t.Error("the calibration fails")
+	}
+}
+
+// TestRareColumns: a datum that differs in a few simulations only, perhaps none
+// of those for training, is no obstacle.
+func TestRareColumns(t *testing.T) {
+	pri, err := prior.NewGaussian([]float64{0}, mat.NewDiagDense(1, []float64{1}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	sim := sbi.NewSimulator(2, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		y[0], y[1] = theta[0]+rand.New(src).NormFloat64(), 0
+		if n++; n%50 == 0 {
+			y[1] = 1
+		}
+		return nil
+	})
+	table, err := sbi.Simulate(context.Background(), pri, sim, 200, &sbi.SimulateOptions{Src: rng.New(1, 0), Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fit := &flow.FitOptions{Epochs: 1, ValidationRows: []int{49, 99, 149, 199, 0, 1, 2, 3, 4, 5}}
+	nle, err := sbi.NLE(context.Background(), pri, table, &sbi.Options{Flow: flow.MDN{}, Fit: fit, Src: rng.New(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := nle.Features.Columns; len(c) != 1 || c[0] != 0 {
+		t.Errorf("the network sees columns %v, want the first", c)
 	}
 }

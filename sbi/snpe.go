@@ -98,8 +98,8 @@ type snpe struct {
 // prepare fills in the flow and checks that it suits the correction.
 func (s *snpe) prepare() (err error) {
 	o := &s.o
-	if o.Fit != nil && (o.Fit.Checkpoint != nil || o.Fit.Resume != nil || o.Fit.Start != nil || o.Fit.Proposal != nil || o.Fit.Weights != nil || o.Fit.ValidationRows != nil) {
-		return errors.New("Options.Fit has a Checkpoint, Resume, Start, Proposal, Weights or ValidationRows")
+	if o.Fit != nil && (o.Fit.Checkpoint != nil || o.Fit.Resume != nil || o.Fit.Start != nil || o.Fit.Proposal != nil || o.Fit.Weights != nil || o.Fit.ValidationRows != nil || o.Fit.Regress) {
+		return errors.New("Options.Fit has a Checkpoint, Resume, Start, Proposal, Weights, ValidationRows or Regress")
 	}
 	switch o.Correction {
 	case Atomic, Importance:

@@ -53,10 +53,9 @@ func TSNPE(ctx context.Context, pri Prior, sim Simulator, y []float64, simulatio
 // drawTruncated draws n rows of the prior restricted to the region of highest
 // density of q with probability 1 - eps, and estimates the prior probability of
 // the region. It rejects draws of the prior, or, if hardly any is in the
-// region, resamples draws of q by their importance weights, the best of 256 for
-// each row.
+// region, resamples draws of q by their importance weights and moves them.
 func drawTruncated(ctx context.Context, pri Prior, q *Posterior, eps float64, n int, src *rng.Source) (theta *mat.Dense, kept float64, err error) {
-	const batch, batches, least, oversampling = 10_000, 10, 1e-3, 256
+	const batch, batches, least = 10_000, 10, 1e-3
 	d := pri.Dim()
 	// The quantile is taken from enough draws to have some below it.
 	draws := mat.NewDense(int(min(max(batch, 10/eps), 10*batch)), d, nil)
@@ -95,31 +94,71 @@ func drawTruncated(ctx context.Context, pri Prior, q *Posterior, eps float64, n 
 			limit = int(2*float64(n)/least) + limit
 		}
 	}
-	kept = float64(inside) / float64(tried)
+	rest := theta.Slice(filled, n, 0, d).(*mat.Dense)
+	if err := moveTruncated(ctx, rest, pri, q, tau, src); err != nil {
+		return nil, 0, err
+	}
+	return theta, float64(inside) / float64(tried), nil
+}
 
-	candidates, p = mat.NewDense(oversampling, d, nil), make([]float64, oversampling)
-	weight := make([]float64, oversampling)
-	r := rand.New(src)
-	for i := filled; i < n; i++ {
-		if err := q.SampleFrom(ctx, candidates, src); err != nil {
-			return nil, 0, err
+// moveTruncated fills dst with draws of the prior restricted to where log q
+// exceeds tau. Draws of q are resampled by their importance weights, which are
+// large at the edge of the region, where q has hardly any, and then moved as
+// those of a [LearnedTarget] are.
+func moveTruncated(ctx context.Context, dst *mat.Dense, pri Prior, q *Posterior, tau float64, src *rng.Source) error {
+	const oversampling = 16
+	rows, d := dst.Dims()
+	n := particles(rows)
+	pool, p := mat.NewDense(oversampling*n, d, nil), make([]float64, oversampling*n)
+	if err := q.SampleFrom(ctx, pool, src); err != nil {
+		return err
+	}
+	q.LogProbs(p, pool)
+	weight := make([]float64, len(p))
+	for i, v := range p {
+		weight[i] = math.Inf(-1)
+		if v > tau {
+			weight[i] = pri.LogProb(pool.RawRowView(i)) - v
 		}
-		q.LogProbs(p, candidates)
-		for k, v := range p {
-			weight[k] = math.Inf(-1)
-			if v > tau {
-				weight[k] = pri.LogProb(candidates.RawRowView(k)) - v
+	}
+	top := floats.Max(weight)
+	if math.IsInf(top, -1) {
+		return errors.New("no draw of the learned posterior is in its own region of highest density")
+	}
+	for i, v := range weight {
+		weight[i] = math.Exp(v - top)
+	}
+	floats.CumSum(weight, weight)
+	r := rand.New(src)
+	start := mat.NewDense(n, d, nil)
+	for i := range n {
+		start.SetRow(i, pool.RawRowView(choose(weight, r)))
+	}
+
+	tr := Coordinates(pri)
+	inside := newLearnedTarget(pri, func(dst []float64, _, u *mat.Dense) error {
+		rows, _ := u.Dims()
+		theta := mat.NewDense(rows, d, nil)
+		for i := range rows {
+			tr.Constrain(theta.RawRowView(i), u.RawRowView(i))
+		}
+		q.LogProbs(dst, theta)
+		for i, v := range dst {
+			dst[i] = 0
+			if !(v > tau) {
+				dst[i] = math.Inf(-1)
 			}
 		}
-		top := floats.Max(weight)
-		if math.IsInf(top, -1) {
-			return nil, 0, errors.New("no draw of the learned posterior is in its own region of highest density")
-		}
-		for k, v := range weight {
-			weight[k] = math.Exp(v - top)
-		}
-		floats.CumSum(weight, weight)
-		theta.SetRow(i, candidates.RawRowView(choose(weight, r)))
+		return nil
+	}, nil)
+	moved, err := newPopulation(inside, start, src)
+	if err != nil {
+		return err
 	}
-	return theta, kept, nil
+	moved.beta = 1
+	if err := moved.move(ctx, finalMoves, true); err != nil {
+		return err
+	}
+	moved.draws(dst)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,18 @@ func TestTSNPE(t *testing.T) {
 	}
 	if table.Len() != 3000 || len(kept) != 5 || kept[0] != 1 || kept[4] > 1e-3 {
 		t.Errorf("%d simulations, shares of the prior %v", table.Len(), kept)
+	}
+	// The parameters of the last round are uniform in an ellipse, where the
+	// square of the distance from the middle is: of draws of the posterior 98 %
+	// would be in its inner half.
+	var squares []float64
+	for i := 2400; i < 3000; i++ {
+		a, b := table.Theta.At(i, 0), table.Theta.At(i, 1)
+		squares = append(squares, math.Pow((a-2)/sigma, 2)+math.Pow((b-1-0.1*a*a)/sigma, 2))
+	}
+	slices.Sort(squares)
+	if median := squares[300] / squares[570]; median < 0.38 || median > 0.62 {
+		t.Errorf("the median of the squared distances is %.2f of their 95%% quantile, want about 0.53", median)
 	}
 	post := npe.Given(y)
 	draws := mat.NewDense(4000, 2, nil)

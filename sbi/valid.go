@@ -93,13 +93,13 @@ func (v *Validity) Prob(theta []float64) float64 {
 		return 0
 	}
 	var l [1]float64
-	v.add(l[:], nil, u)
+	v.add(l[:], nil, u, 1)
 	return math.Exp(l[0])
 }
 
-// add adds log P(valid|θ) for each row of u to dst, and its gradients to score,
-// unless that is nil.
-func (v *Validity) add(dst []float64, score, u *mat.Dense) {
+// add adds log P(valid|θ) times the number of simulations for each row of u to
+// dst, and its gradients to score, unless that is nil.
+func (v *Validity) add(dst []float64, score, u *mat.Dense, simulations int) {
 	err := par.For(context.Background(), 0, len(dst), 256, func(lo, hi int) error {
 		t, ok := v.pool.Get().(*autodiff.Tape[float32])
 		if !ok {
@@ -108,7 +108,7 @@ func (v *Validity) add(dst []float64, score, u *mat.Dense) {
 		defer v.pool.Put(t)
 		t.Reset(v.params.Values, nil)
 		x := v.net.input(t, u, lo, hi, nil)
-		l := t.Neg(t.Softplus(t.Neg(v.net.net.Forward(t, x, 0))))
+		l := t.Scale(float32(-simulations), t.Softplus(t.Neg(v.net.net.Forward(t, x, 0))))
 		for i, a := range t.Value(l) {
 			dst[lo+i] += float64(a)
 		}
