@@ -56,7 +56,7 @@ func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 	switch {
 	case method == "NPE" && n <= 2000:
 		o.Ensemble = 5
-	case n <= 2000 || method == "NPE" && n <= 20_000:
+	case n <= 20_000:
 		o.Ensemble = 3
 	}
 	if strings.HasSuffix(method, "NPSE") {
