@@ -234,11 +234,7 @@ func trainRatio(ctx context.Context, theta, y *mat.Dense, group int, o *Ratio, f
 	params := nn.NewParams[float32](rng.New(seed, 1))
 	r := new(ratioNet)
 	for _, part := range []*mat.Dense{theta, y} {
-		rows := mat.NewDense(len(train), part.RawMatrix().Cols, nil)
-		for i, j := range train {
-			rows.SetRow(i, part.RawRowView(j))
-		}
-		mean, sd := moments(rows)
+		mean, sd := moments(selectRows(part, train))
 		r.Mean, r.Scale = append(r.Mean, mean...), append(r.Scale, sd...)
 	}
 	r.build(params, "net", o.Width, o.Blocks)

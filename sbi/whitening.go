@@ -161,11 +161,7 @@ func (t *whitening) scaleT(d, z []float64, r int) {
 // pick returns the coordinates of rows of y, one after another.
 func (t *whitening) pick(y *mat.Dense, rows []int) []float64 {
 	_, m := y.Dims()
-	picked := mat.NewDense(len(rows), m, nil)
-	for i, r := range rows {
-		picked.SetRow(i, y.RawRowView(r))
-	}
 	z := make([]float64, len(rows)*t.dim())
-	t.apply(z, picked, make([]float64, len(rows)*m))
+	t.apply(z, selectRows(y, rows), make([]float64, len(rows)*m))
 	return z
 }
