@@ -70,8 +70,8 @@ func (r *run) checkObjective(n int) error {
 	if p == nil {
 		return nil
 	}
-	if o.Regress {
-		return errors.New("flow: there is no Regress with a Proposal")
+	if o.Regress || o.Start != nil && o.Start.trend != nil {
+		return errors.New("flow: there is no Regress, nor a Start with it, with a Proposal")
 	}
 	if p.Mixture != nil || p.Prior != nil {
 		if p.Mixture == nil || p.Prior == nil || p.Atoms != 0 {

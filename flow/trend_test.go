@@ -46,8 +46,8 @@ func linearPairs(n int) (x, y *mat.Dense, logProb func(x, y []float64) float64) 
 	}
 }
 
-// TestRegress: a linear Gaussian density is exact before any training, for all
-// that a flow can be asked.
+// TestRegress: after few epochs a linear Gaussian density is all but exact, which
+// it is not without regression, for all that a flow can be asked.
 func TestRegress(t *testing.T) {
 	ctx := context.Background()
 	x, y, want := linearPairs(2000)
@@ -173,7 +173,14 @@ func TestRegressNothing(t *testing.T) {
 	if _, err := Fit(context.Background(), MDN{}, mat.DenseCopyOf(x.Slice(0, 20, 0, 1)), wide, &FitOptions{Regress: true}); err == nil || !strings.Contains(err.Error(), "Regress") {
 		t.Errorf("%d regressors: error %v", maxRegressors+1, err)
 	}
+	start, err := Fit(context.Background(), MDN{}, x, y, &FitOptions{Regress: true, Epochs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &Proposal{Atoms: 2, LogPrior: make([]float64, n)}
+	if _, err := Fit(context.Background(), MDN{}, x, y, &FitOptions{Start: start, Proposal: p}); err == nil || !strings.Contains(err.Error(), "Proposal") {
+		t.Errorf("a Proposal and a Start with regression: error %v", err)
+	}
 	if _, err := Fit(context.Background(), MDN{}, x, y, &FitOptions{Regress: true, Proposal: p}); err == nil || !strings.Contains(err.Error(), "Proposal") {
 		t.Errorf("a Proposal: error %v", err)
 	}

@@ -27,15 +27,20 @@ type candidate struct {
 	regress bool
 }
 
-// candidates are those of Options.Flow, of which nil means several.
-func (o *Options) candidates(fit *flow.FitOptions) []candidate {
+// maxRegressors is the number of data up to which flow.FitOptions.Regress works.
+const maxRegressors = 1024
+
+// candidates are those of Options.Flow, of which nil means several, for so many
+// data. They do not regress where a flow cannot.
+func (o *Options) candidates(fit *flow.FitOptions, data int) []candidate {
 	if o.Flow != nil {
 		return []candidate{{o.Flow, fit.Regress}}
 	}
-	return []candidate{
-		{flow.NSF{}, true}, {flow.MAF{}, true}, {flow.MDN{}, true},
-		{flow.NSF{}, false}, {flow.MAF{}, false}, {flow.MDN{}, false},
+	plain := []candidate{{flow.NSF{}, false}, {flow.MAF{}, false}, {flow.MDN{}, false}}
+	if fit.Proposal != nil || data > maxRegressors {
+		return plain
 	}
+	return append([]candidate{{flow.NSF{}, true}, {flow.MAF{}, true}, {flow.MDN{}, true}}, plain...)
 }
 
 // choice is a training of densities of x given y. Of each group of rows all or
@@ -51,7 +56,9 @@ type choice struct {
 // train fits a density of x given y: the best of the candidates, if there are
 // several, and as many networks as Ensemble says.
 func (o *Options) train(ctx context.Context, x, y *mat.Dense, group int, fit *flow.FitOptions, seed uint64) (*density, error) {
-	candidates := o.candidates(fit)
+	rows, _ := x.Dims()
+	_, data := y.Dims()
+	candidates := o.candidates(fit, data)
 	n := max(o.Ensemble, 1)
 	c := &choice{x, y, group, fit, seed, n == 1 && len(candidates) == 1}
 	switch {
@@ -60,7 +67,7 @@ func (o *Options) train(ctx context.Context, x, y *mat.Dense, group int, fit *fl
 	case !c.alone && (fit.Checkpoint != nil || fit.Resume != nil):
 		return nil, errors.New("Options.Fit: Checkpoint and Resume are of a single network, of a Flow that is given")
 	}
-	if rows, _ := x.Dims(); len(candidates) > 1 && rows >= 2*raceRows && fit.ValidationRows == nil && fit.Weights == nil {
+	if len(candidates) > 1 && rows >= 2*raceRows && fit.ValidationRows == nil && fit.Weights == nil && fit.Proposal == nil {
 		var err error
 		if candidates, err = c.some(raceRows).race(ctx, candidates); err != nil {
 			return nil, err
@@ -144,13 +151,20 @@ func (c *choice) each(ctx context.Context, candidates []candidate) ([]*flow.Flow
 	return flows, errors.Join(append(errs, err)...)
 }
 
-// race returns the best candidate that regresses and the best that does not.
+// race returns the best candidate that regresses, if there is one, and the best
+// that does not.
 func (c *choice) race(ctx context.Context, candidates []candidate) ([]candidate, error) {
 	flows, err := c.each(ctx, candidates)
 	if err != nil {
 		return nil, err
 	}
-	return []candidate{candidates[lowest(flows, candidates, true)], candidates[lowest(flows, candidates, false)]}, nil
+	var best []candidate
+	for _, regress := range []bool{true, false} {
+		if k := lowest(flows, candidates, regress); k >= 0 {
+			best = append(best, candidates[k])
+		}
+	}
+	return best, nil
 }
 
 // best returns the best candidate and its network: the best that regresses,

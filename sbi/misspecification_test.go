@@ -149,10 +149,9 @@ func TestFalseAlarms(t *testing.T) {
 	const others = 100
 	c = count(newSmooth(t, 0.5, 1).simulate(t, others, 26))
 	t.Logf("of %d data sets of another prior: %+v", others, c)
-	for name, flagged := range map[string]int{"Misspecification": c.mmd01, "Domain": c.domain01, "PosteriorPredictive": c.predictive} {
-		if flagged < 9*others/10 && !agrees(flagged, others, 0.9) {
-			t.Errorf("%s flags %d of %d data sets at 0.01, want 90 %%", name, flagged, others)
-		}
+	// With ten times the draws PosteriorPredictive flags 91.
+	if c.mmd01 < 9*others/10 || c.domain01 < 9*others/10 || c.predictive < 9*others/10 {
+		t.Errorf("of %d data sets, Misspecification flags %d, Domain %d, PosteriorPredictive %d at 0.01, want 90 %%", others, c.mmd01, c.domain01, c.predictive)
 	}
 }
 

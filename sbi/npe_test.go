@@ -268,7 +268,7 @@ func TestNPEMemory(t *testing.T) {
 // problem to learn. The choice is the same for any number of workers.
 func TestChoice(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains a dozen flows")
+		t.Skip("trains a dozen flows; TestNPE runs")
 	}
 	model := newLinear(t).model(t)
 	table, err := sbi.Simulate(context.Background(), model.Prior, model.Simulator, 10_000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
@@ -290,5 +290,33 @@ func TestChoice(t *testing.T) {
 	}
 	if logs[0] != logs[1] {
 		t.Errorf("log density %g with one worker, %g with two", logs[0], logs[1])
+	}
+}
+
+// TestChoiceOfMany: where regression cannot be had, for too many data or for a
+// Proposal, the choice is among the others.
+func TestChoiceOfMany(t *testing.T) {
+	model := newLinear(t).model(t)
+	wide := sbi.NewSimulator(1100, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		for i := range y {
+			y[i] = theta[i%2] + rand.New(src).NormFloat64()
+		}
+		return nil
+	})
+	for name, c := range map[string]struct {
+		sim  sbi.Simulator
+		rows int
+		fit  flow.FitOptions
+	}{
+		"1100 data":  {wide, 40, flow.FitOptions{Epochs: 1}},
+		"a Proposal": {model.Simulator, 200, flow.FitOptions{Epochs: 1, Proposal: &flow.Proposal{Atoms: 2, LogPrior: make([]float64, 200)}}},
+	} {
+		table, err := sbi.Simulate(context.Background(), model.Prior, c.sim, c.rows, &sbi.SimulateOptions{Src: rng.New(3, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sbi.NPE(context.Background(), model.Prior, table, &sbi.Options{Fit: &c.fit, Src: rng.New(4, 0)}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -48,15 +48,11 @@ func c2st(s score) float64 { return s.C2ST }
 
 // choose returns the scores of the method that is chosen for a task and number
 // of simulations by what is known of the task beforehand: SNLE for up to 20 data
-// with densities, or TSNPE, whose later rounds are from where the posterior is,
-// and where that is all of the prior those of NPE. It is NPE if that has not been
-// run.
+// with densities, else TSNPE. It is NPE if that has not been run.
 func (c cells) choose(task string, n int) (method string, chosen []score) {
 	method = "SNLE"
 	switch task {
-	case "sir", "bernoulli_glm_raw": // counts and bits
-		method = "TSNPE"
-	case "slcp_distractors": // 100 data
+	case "sir", "bernoulli_glm_raw", "slcp_distractors": // counts, bits, 100 data
 		method = "TSNPE"
 	}
 	for _, method := range []string{method, "NPE"} {

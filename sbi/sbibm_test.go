@@ -39,7 +39,6 @@ type score struct {
 	C2ST        float64
 	Loss        float64 // on the rows for validation
 	Seconds     float64 // of learning, for the first observation if that serves all
-	Kept        float64 // of the prior, after the first round of TSNPE
 }
 
 func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulations, s.Method) }
@@ -78,7 +77,6 @@ type given func(y []float64) sbi.SourceSampler
 type outcome struct {
 	given given
 	loss  float64 // on the rows for validation
-	kept  float64 // of the prior, after the first round of TSNPE
 }
 
 // learners are the methods by name. Those that are amortised learn once for all
@@ -157,17 +155,11 @@ func learnNPE(ctx context.Context, t testing.TB, task *tasks.Task, y []float64, 
 }
 
 func learnTSNPE(ctx context.Context, t testing.TB, task *tasks.Task, y []float64, n int, o sbi.Options) (outcome, error) {
-	var res outcome
-	q, _, err := sbi.TSNPE(ctx, task.Prior, task, y, n, &sbi.Sequential{Options: o, Rounds: budgetRounds(n), Progress: func(r sbi.Round) {
-		if r.Round == 2 {
-			res.kept = r.Kept
-		}
-	}})
+	q, _, err := sbi.TSNPE(ctx, task.Prior, task, y, n, &sbi.Sequential{Options: o, Rounds: budgetRounds(n)})
 	if err != nil {
 		return outcome{}, err
 	}
-	res.given, res.loss = givenOne(q.Given), q.ValidNLL
-	return res, nil
+	return outcome{givenOne(q.Given), q.ValidNLL}, nil
 }
 
 // TestSBIBM scores methods on the tasks of the benchmark by the C2ST between
@@ -249,7 +241,7 @@ func runCell(t *testing.T, have []score, name string, n int, method string, obse
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.C2ST, s.Loss, s.Seconds, s.Kept = test.Accuracy, res.loss, seconds, res.kept
+		s.C2ST, s.Loss, s.Seconds = test.Accuracy, res.loss, seconds
 		t.Logf("%s, observation %d: C2ST %.3f, loss %.3f, %.0f s", s.cell(), number, s.C2ST, s.Loss, s.Seconds)
 		scores = append(scores, s)
 		writeScore(t, s)
