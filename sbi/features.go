@@ -17,7 +17,8 @@ type Features struct {
 	// sees all of them. Columns that are the same in all simulations say
 	// nothing and are left out, and so are those that differ in fewer than 10
 	// of at least 100: there is next to nothing to learn from them, and they may
-	// not differ at all in the rows that are drawn for training.
+	// not differ at all in the rows that are drawn for training, and those that
+	// Options.Screen finds independent of the parameters.
 	Columns []int
 	// Center and Scale have an element for each column that the network sees,
 	// or are nil. Where Scale is positive, the network sees
@@ -30,16 +31,21 @@ type Features struct {
 	Center, Scale []float64
 }
 
-// newFeatures chooses the features by the rows of y.
-func newFeatures(y *mat.Dense) (Features, error) {
+// newFeatures chooses the features by the rows of y and, with Options.Screen,
+// the parameters theta.
+func (o *Options) newFeatures(theta, y *mat.Dense) (Features, error) {
 	n, m := y.Dims()
 	var f Features
 	col := make([]float64, n)
 	warped := false
+	var depends []bool
+	if o.Screen {
+		depends = screen(theta, y)
+	}
 	for j := range m {
 		mat.Col(col, j, y)
 		slices.Sort(col)
-		if almostConstant(col) {
+		if almostConstant(col) || o.Screen && !depends[j] {
 			continue
 		}
 		center, scale := warpOf(col)
@@ -228,13 +234,4 @@ func (f *Features) logDet(y []float64) (l float64) {
 		}
 	}
 	return l
-}
-
-// featuresFor chooses the features unless a network that embeds the data needs
-// all of them as they are.
-func featuresFor(y *mat.Dense, embedded bool) (Features, error) {
-	if embedded {
-		return Features{}, nil
-	}
-	return newFeatures(y)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/flow"
+	"github.com/go-inverse/inverse/internal/rng"
 )
 
 // NeuralLikelihood is the density q(y|θ) that [NLE] has learned.
@@ -38,7 +41,10 @@ type NeuralLikelihood struct {
 // Unlike a learned posterior it takes independent repeats of the same
 // experiment without training for them: their log densities add. If rows of the
 // table have repeats side by side, Options.RepeatSize says so, and each of them
-// is learned from. Continuous data only: a density of counts has no maximum.
+// is learned from. To columns that are integers in all simulations, uniform
+// noise in (-1/2, 1/2) is added for the training, since a density of counts has
+// no maximum: q at a count is then about its probability (Uria, Murray and
+// Larochelle, 2013).
 //
 // From simulations that failed it learns the probability that one does not,
 // which is a factor of the likelihood, see [Validity]: without it q would be the
@@ -61,7 +67,7 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	if err != nil {
 		return nil, fmt.Errorf("sbi: NLE: %w", err)
 	}
-	features, err := newFeatures(y)
+	features, err := opt.newFeatures(theta, y)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +77,7 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	}
 	fit, seed := opt.fitOptions()
 	fit.Transform = nil
-	d, err := opt.train(ctx, features.of(y), u, group, fit, seed)
+	d, err := opt.train(ctx, features.of(dequantized(y, seed)), u, group, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NLE: %w", err)
 	}
@@ -148,4 +154,34 @@ func unconstrained(pri Prior, theta *mat.Dense) (*mat.Dense, error) {
 		}
 	}
 	return u, nil
+}
+
+// dequantized returns y with uniform noise in (-1/2, 1/2) added to the columns
+// that are integers, y itself if there are none.
+func dequantized(y *mat.Dense, seed uint64) *mat.Dense {
+	const stream = 1<<32 + 1 // beyond those of the networks of an ensemble
+	n, m := y.Dims()
+	r := rand.New(rng.New(seed, stream))
+	out := y
+	for j := range m {
+		if !integers(y.ColView(j)) {
+			continue
+		}
+		if out == y {
+			out = mat.DenseCopyOf(y)
+		}
+		for i := range n {
+			out.Set(i, j, y.At(i, j)+r.Float64()-0.5)
+		}
+	}
+	return out
+}
+
+func integers(v mat.Vector) bool {
+	for i := range v.Len() {
+		if x := v.AtVec(i); x != math.Trunc(x) {
+			return false
+		}
+	}
+	return true
 }

@@ -61,9 +61,14 @@ func NPE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralPos
 }
 
 func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, fit *flow.FitOptions, seed uint64) (*NeuralPosterior, error) {
-	features, err := featuresFor(table.Y, fit.Embedding != nil)
-	if err != nil {
-		return nil, err
+	var features Features
+	if fit.Embedding == nil {
+		var err error
+		if features, err = opt.newFeatures(table.Theta, table.Y); err != nil {
+			return nil, err
+		}
+	} else if opt.Screen {
+		return nil, errors.New("sbi: NPE: Options.Screen is not for an Embedding, which sees all data as they are")
 	}
 	d, err := opt.train(ctx, table.Theta, features.of(table.Y), 1, fit, seed)
 	if err != nil {

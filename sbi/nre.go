@@ -157,7 +157,7 @@ func NRE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralRat
 	if err != nil {
 		return nil, fmt.Errorf("sbi: NRE: %w", err)
 	}
-	features, err := newFeatures(y)
+	features, err := opt.newFeatures(theta, y)
 	if err != nil {
 		return nil, err
 	}

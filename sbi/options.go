@@ -42,6 +42,15 @@ type Options struct {
 	// RepeatSize is 0, a row is one experiment. NPE has flow.Set for an
 	// Embedding.
 	RepeatSize int
+	// Screen leaves out the columns of data that do not depend on any parameter
+	// as far as rank correlations tell: those of Spearman and of distances from
+	// the medians, at a level of 5 % for all columns together. This is the sure
+	// independence screening of Fan and Lv (2008), for data most of which are
+	// noise. What is learned is the posterior given the others: it is right but
+	// for what a column says only together with others, as that of a background
+	// does, or for so many weak ones. The ValidNLL of NPE with and without it
+	// tells. Features.Columns has the columns that are left.
+	Screen bool
 	// Src is the source of all randomness. If Src is nil, a fresh seed is
 	// used.
 	Src rand.Source

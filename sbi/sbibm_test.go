@@ -48,7 +48,7 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 // averaged. Posteriors and likelihoods are learned by the best of MAF, NSF and
 // MDN on the rows for validation, or posteriors by Diffusion.
 //
-// The data of slcp are four independent draws of two coordinates, which is part
+// The 100 data of slcp_distractors are screened. The data of slcp are four independent draws of two coordinates, which is part
 // of the task and which likelihoods and ratios are told.
 func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 	o := sbi.Options{Fit: &flow.FitOptions{Drops: 1}, Src: rng.New(2, seed)}
@@ -64,6 +64,7 @@ func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 			o.Ensemble = 3
 		}
 	}
+	o.Screen = task == "slcp_distractors"
 	if task == "slcp" && !strings.Contains(method, "P") {
 		o.RepeatSize = 2
 	}
