@@ -172,6 +172,10 @@ func TestGillespieFlows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	y, _, err := g.Observation(2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	valid := table.Valid()
 	shift := 0.0 // from log rates to standardised ones
 	for j := range 4 {
@@ -210,6 +214,11 @@ func TestGillespieFlows(t *testing.T) {
 				t.Errorf("validation NLL %.3f, want below %g", nll, c.nll)
 			}
 			checkGillespie(t, c.name, 2, q, c.means, c.within)
+			draws := mat.NewDense(5000, 4, nil)
+			if err := q.Given(y).SampleFrom(ctx, draws, rng.New(41, 0)); err != nil {
+				t.Fatal(err)
+			}
+			checkWithin(t, c.name, 2, q, draws)
 			checkGillespie(t, c.name, 1, q, 0, 0)
 			model := sbi.Model{Prior: endedPrior{g.Prior(), g}, Simulator: ended{g}}
 			res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { return q.Given(y), nil },
@@ -227,12 +236,6 @@ func TestGillespieFlows(t *testing.T) {
 
 // TestGillespieSequential learns the posterior given the first observation, in
 // the tail of the prior predictive distribution, by TSNPE.
-//
-// The reference is the posterior given that the data are within its tolerance of
-// the observation, which is wider than the one given the observation. What
-// compares with it are draws of q(θ|y) for the data of simulations within the
-// tolerance, one each; the parameters of these simulations are another estimate
-// of it.
 func TestGillespieSequential(t *testing.T) {
 	if !slow() {
 		t.Skip("some minutes; set INVERSE_SLOW=1")
@@ -254,16 +257,26 @@ func TestGillespieSequential(t *testing.T) {
 	t.Logf("%d simulations", table.Len())
 	checkGillespie(t, "TSNPE, given the observation alone", 1, q, 0, 0)
 
-	// Simulations for the comparison, beyond those that were learned from: of a
-	// normal density around the last round, with weights.
 	rows := table.Valid()
-	last := rows.Theta.Slice(rows.Len()-5000, rows.Len(), 0, 4).(*mat.Dense)
+	checkWithin(t, "TSNPE", 1, q, rows.Theta.Slice(rows.Len()-5000, rows.Len(), 0, 4).(*mat.Dense))
+}
+
+// checkWithin holds the moments of the posterior given that the data are within
+// the reference's tolerance of an observation to the reference's, which is that
+// posterior and wider than the one given the observation itself. It is estimated
+// by draws of q(θ|y) for the data of simulations within the tolerance, one each,
+// and by the parameters of these simulations. They are a million beyond those
+// that were learned from, with parameters of a normal density around the given
+// ones, and weights.
+func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior, theta *mat.Dense) {
+	t.Helper()
+	g := &tasks.Gillespie{Log: true}
 	mean := make([]float64, 4)
 	for j := range mean {
-		mean[j] = stat.Mean(mat.Col(nil, j, last), nil)
+		mean[j] = stat.Mean(mat.Col(nil, j, theta), nil)
 	}
 	var cov mat.SymDense
-	stat.CovarianceMatrix(&cov, last, nil)
+	stat.CovarianceMatrix(&cov, theta, nil)
 	cov.ScaleSym(2, &cov)
 	around, err := prior.NewGaussian(mean, &cov, nil)
 	if err != nil {
@@ -274,11 +287,11 @@ func TestGillespieSequential(t *testing.T) {
 		t.Fatal(err)
 	}
 	check = check.Valid()
-	raw, _, err := new(tasks.Gillespie).Observation(1)
+	raw, _, err := new(tasks.Gillespie).Observation(number)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, scale := gillespieReferences[0], gillespieScale(t, new(tasks.Gillespie))
+	ref, scale := gillespieReferences[number-1], gillespieScale(t, new(tasks.Gillespie))
 	var near, weight, draws []float64 // parameters and draws, one after another
 	draw := mat.NewDense(1, 4, nil)
 	for i := range check.Len() {
@@ -312,9 +325,9 @@ func TestGillespieSequential(t *testing.T) {
 		for j := range 4 {
 			mean, sd := stat.MeanStdDev(mat.Col(nil, j, m), weight)
 			off, ratio := (mean-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
-			t.Logf("within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", len(weight), c.name, ess, j+1, mean, off, sd, ratio)
+			t.Logf("%s, observation %d, within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, len(weight), c.name, ess, j+1, mean, off, sd, ratio)
 			if math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15 {
-				t.Errorf("%s: log θ%d is not the reference's", c.name, j+1)
+				t.Errorf("%s, observation %d: log θ%d of the %s is not the reference's", name, number, j+1, c.name)
 			}
 		}
 	}

@@ -136,13 +136,12 @@ func moveTruncated(ctx context.Context, dst *mat.Dense, pri Prior, q *Posterior,
 	}
 
 	tr := Coordinates(pri)
+	theta := mat.NewDense(n, d, nil) // of the population, which evaluates one after another
 	inside := newLearnedTarget(pri, func(dst []float64, _, u *mat.Dense) error {
-		rows, _ := u.Dims()
-		theta := mat.NewDense(rows, d, nil)
-		for i := range rows {
+		for i := range dst {
 			tr.Constrain(theta.RawRowView(i), u.RawRowView(i))
 		}
-		q.LogProbs(dst, theta)
+		q.LogProbs(dst, theta.Slice(0, len(dst), 0, d).(*mat.Dense))
 		for i, v := range dst {
 			dst[i] = 0
 			if !(v > tau) {
