@@ -14,8 +14,8 @@ import (
 )
 
 // Architecture is a family of conditional densities that [Fit] can train:
-// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion].
-// It is a struct of options; the zero value of each has the defaults.
+// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion];
+// and [MADE], a mass function of bits. It is a struct of options; the zero value of each has the defaults.
 type Architecture interface {
 	// kind returns the name of the architecture in files.
 	kind() string
@@ -90,6 +90,7 @@ var architectures = map[string]func(options json.RawMessage) (Architecture, erro
 	NSF{}.kind():       decodeAs[NSF],
 	Coupling{}.kind():  decodeAs[Coupling],
 	MDN{}.kind():       decodeAs[MDN],
+	MADE{}.kind():      decodeAs[MADE],
 	COT{}.kind():       decodeAs[COT],
 	PCPMap{}.kind():    decodeAs[PCPMap],
 	Matching{}.kind():  decodeAs[Matching],

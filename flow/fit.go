@@ -18,16 +18,18 @@ import (
 // Fit trains a conditional density q(x|y) of the architecture a on the pairs
 // of rows of x (n×dx) and y (n×dy); y is nil for a density q(x) without
 // conditions. Both are standardised by the means and standard deviations of
-// the training rows. For an architecture that is a density the loss is the
-// mean of -log q(x|y), minimised by Adam with early stopping.
+// the training rows, but for the bits of [MADE], which are left as they are. For
+// an architecture that is a density the loss is the mean of -log q(x|y),
+// minimised by Adam with early stopping.
 //
 // Options nil means the defaults. The same Src gives the same flow, bit for
 // bit, for any number of workers.
 //
-// The error names a column without spread, a row with NaN, infinite numbers
-// or outside of Options.Transform's set, or an option that is wrong. If
-// training ends early, by ctx, by a [NonFiniteError] or by an error of
-// Checkpoint, Fit returns that error together with the best flow so far.
+// The error names a column without spread, a row with NaN, infinite numbers,
+// what is no bit for MADE, or outside of Options.Transform's set, or an option
+// that is wrong. If training ends early, by ctx, by a [NonFiniteError] or by an
+// error of Checkpoint, Fit returns that error together with the best flow so
+// far.
 func Fit(ctx context.Context, a Architecture, x, y *mat.Dense, options *FitOptions) (*Flow, error) {
 	if options == nil {
 		options = &FitOptions{}
@@ -104,6 +106,11 @@ func newFlow(a Architecture, x, y *mat.Dense, o *FitOptions) (*Flow, error) {
 			return nil, err
 		}
 	}
+	if d, ok := a.(discrete); ok {
+		if err := d.check(x, o); err != nil {
+			return nil, err
+		}
+	}
 	if o.Transform != nil {
 		var tx int
 		if tx, f.du = o.Transform.Dims(); tx != dx {
@@ -167,7 +174,9 @@ func (f *Flow) scale(u, y *mat.Dense, train []int, regress bool) (err error) {
 	if f.transform != nil {
 		name = "the unconstrained x"
 	}
-	if f.xs, err = newScaling(name, u, train, f.du); err != nil {
+	if _, ok := f.arch.(discrete); ok {
+		f.xs = identity(f.du)
+	} else if f.xs, err = newScaling(name, u, train, f.du); err != nil {
 		return err
 	}
 	f.logScale = f.xs.logDet()

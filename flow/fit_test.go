@@ -142,6 +142,8 @@ func FuzzLoad(f *testing.F) {
 	for _, a := range small {
 		f.Add(file(f, trained(f, a, x, y, FitOptions{Epochs: 1, Embedding: MLP{Hidden: []int{2}, Features: 1}})))
 	}
+	bits, given, _ := logisticBits(60, 2, 2, 1)
+	f.Add(file(f, trained(f, MADE{Hidden: []int{3}}, bits, given, FitOptions{Epochs: 1})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 1<<20 {
 			return

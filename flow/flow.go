@@ -137,7 +137,7 @@ func (f *Flow) Invert(dst *mat.Dense, logDet []float64, x, y *mat.Dense) {
 }
 
 // LogProb sets dst[i] to log q(x_i|y_i), -Inf where x_i is outside of the
-// target space or not finite.
+// target space or not finite, or for [MADE] has an element that is no bit.
 func (f *Flow) LogProb(dst []float64, x, y *mat.Dense) {
 	rows := f.mustFit("x", x, f.dx, y)
 	if len(dst) != rows {
@@ -183,18 +183,20 @@ func (f *Flow) Draw(ctx context.Context, dst, y *mat.Dense, src rand.Source) err
 
 // standardize sets s.x to the rows lo to hi-1 of x in the coordinates of the
 // network, given the conditions c, and returns for each the log of the
-// determinant of that map, which is -Inf outside of the target space.
+// determinant of that map, which is -Inf outside of the target space or where
+// an architecture of a mass function has none.
 func (f *Flow) standardize(s *rowScratch, x *mat.Dense, c []float64, lo, hi int) (logDet []float64) {
 	s.x = resize(s.x, (hi-lo)*f.du+f.dx)
 	s.l = resize(s.l, 2*(hi-lo))
 	spare := s.x[(hi-lo)*f.du:]
 	s.x = s.x[:(hi-lo)*f.du]
 	logDet = s.l[:hi-lo]
+	mass, _ := f.arch.(discrete)
 	for i := lo; i < hi; i++ {
 		u := s.x[(i-lo)*f.du : (i-lo+1)*f.du]
 		logDet[i-lo] = f.logScale
 		switch row := x.RawRowView(i); {
-		case notFinite(row) >= 0 || f.transform != nil && f.transform.Unconstrain(u, row) != nil:
+		case mass != nil && mass.stray(row) >= 0 || notFinite(row) >= 0 || f.transform != nil && f.transform.Unconstrain(u, row) != nil:
 			logDet[i-lo] = math.Inf(-1)
 			copy(u, f.xs.Mean)
 		case f.transform == nil:

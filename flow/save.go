@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
+	"reflect"
 	"strings"
 
 	"gonum.org/v1/gonum/mat"
@@ -113,6 +114,9 @@ func load(saved *nn.Saved, transform prior.Transform) (*Flow, error) {
 	arch, err := decode(c.Options)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := arch.(discrete); ok && (f.transform != nil || f.trend != nil || !reflect.DeepEqual(f.xs, identity(f.du))) {
+		return nil, fmt.Errorf("%s with a Transform, a trend or a scaling of x", kind)
 	}
 	if err := f.resolve(arch); err != nil {
 		return nil, err

@@ -50,6 +50,13 @@ func newScaling(name string, x *mat.Dense, rows []int, period int) (scaling, err
 	return s, nil
 }
 
+// identity returns the scaling of d columns that changes nothing.
+func identity(d int) scaling {
+	s := scaling{make([]float64, d), make([]float64, d)}
+	fill(s.Scale, 1)
+	return s
+}
+
 // check returns an error unless the scaling, read from a file, is one of d
 // columns.
 func (s scaling) check(name string, d int) error {
