@@ -30,11 +30,14 @@ type candidate struct {
 // maxRegressors is the number of data up to which flow.FitOptions.Regress works.
 const maxRegressors = 1024
 
-// candidates are those of Options.Flow, of which nil means several, for so many
-// data. They do not regress where a flow cannot.
-func (o *Options) candidates(fit *flow.FitOptions, data int) []candidate {
+// candidates are those of Options.Flow, of which nil means several, for a density
+// given so many data, or for bits. They do not regress where a flow cannot.
+func (o *Options) candidates(fit *flow.FitOptions, data int, bits bool) []candidate {
 	if o.Flow != nil {
 		return []candidate{{o.Flow, fit.Regress}}
+	}
+	if bits {
+		return []candidate{{flow.MADE{}, false}, {flow.MADE{Independent: true}, false}}
 	}
 	plain := []candidate{{flow.NSF{}, false}, {flow.MAF{}, false}, {flow.MDN{}, false}}
 	if fit.Proposal != nil || data > maxRegressors {
@@ -55,10 +58,8 @@ type choice struct {
 
 // train fits a density of x given y: the best of the candidates, if there are
 // several, and as many networks as Ensemble says.
-func (o *Options) train(ctx context.Context, x, y *mat.Dense, group int, fit *flow.FitOptions, seed uint64) (*density, error) {
+func (o *Options) train(ctx context.Context, candidates []candidate, x, y *mat.Dense, group int, fit *flow.FitOptions, seed uint64) (*density, error) {
 	rows, _ := x.Dims()
-	_, data := y.Dims()
-	candidates := o.candidates(fit, data)
 	n := max(o.Ensemble, 1)
 	c := &choice{x, y, group, fit, seed, n == 1 && len(candidates) == 1}
 	switch {

@@ -264,10 +264,10 @@ func TestGillespieSequential(t *testing.T) {
 // checkWithin holds the moments of the posterior given that the data are within
 // the reference's tolerance of an observation to the reference's, which is that
 // posterior and wider than the one given the observation itself. It is estimated
-// by draws of q(θ|y) for the data of simulations within the tolerance, one each,
-// and by the parameters of these simulations. They are a million beyond those
-// that were learned from, with parameters of a normal density around the given
-// ones, and weights.
+// by draws of q(θ|y) for the data of simulations within the tolerance, ten each,
+// and by the parameters of these simulations. They are of five million beyond
+// those that were learned from, with parameters of a normal density around the
+// given ones, and weights.
 func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior, theta *mat.Dense) {
 	t.Helper()
 	g := &tasks.Gillespie{Log: true}
@@ -282,41 +282,46 @@ func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	check, err := sbi.Simulate(context.Background(), around, g, 1_000_000, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(39, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	check = check.Valid()
 	raw, _, err := new(tasks.Gillespie).Observation(number)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ref, scale := gillespieReferences[number-1], gillespieScale(t, new(tasks.Gillespie))
+	const each = 10
 	var near, weight, draws []float64 // parameters and draws, one after another
-	draw := mat.NewDense(1, 4, nil)
-	for i := range check.Len() {
-		var square float64
-		for j, v := range check.Y.RawRowView(i) {
-			switch { // undo Log
-			case j < 2:
-				v = math.Expm1(v)
-			case j >= 4 && j < 8:
-				v = 1.01 - math.Exp(-v)
-			}
-			square += math.Pow((v-raw[j])/scale[j], 2)
-		}
-		theta := check.Theta.RawRowView(i)
-		if square > ref.epsilon*ref.epsilon || math.IsInf(g.Prior().LogProb(theta), -1) {
-			continue
-		}
-		near = append(near, theta...)
-		weight = append(weight, math.Exp(around.LogProb(mean)-around.LogProb(theta)))
-		if err := q.Given(check.Y.RawRowView(i)).SampleFrom(context.Background(), draw, rng.New(40, uint64(i))); err != nil {
+	draw := mat.NewDense(each, 4, nil)
+	for part := range 5 {
+		check, err := sbi.Simulate(context.Background(), around, g, 1_000_000, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(39, uint64(part))})
+		if err != nil {
 			t.Fatal(err)
 		}
-		draws = append(draws, draw.RawRowView(0)...)
+		check = check.Valid()
+		for i := range check.Len() {
+			var square float64
+			for j, v := range check.Y.RawRowView(i) {
+				switch { // undo Log
+				case j < 2:
+					v = math.Expm1(v)
+				case j >= 4 && j < 8:
+					v = 1.01 - math.Exp(-v)
+				}
+				square += math.Pow((v-raw[j])/scale[j], 2)
+			}
+			theta := check.Theta.RawRowView(i)
+			if square > ref.epsilon*ref.epsilon || math.IsInf(g.Prior().LogProb(theta), -1) {
+				continue
+			}
+			if err := q.Given(check.Y.RawRowView(i)).SampleFrom(context.Background(), draw, rng.New(40, uint64(len(near)))); err != nil {
+				t.Fatal(err)
+			}
+			draws = append(draws, draw.RawMatrix().Data...)
+			for range each {
+				near = append(near, theta...)
+				weight = append(weight, math.Exp(around.LogProb(mean)-around.LogProb(theta)))
+			}
+		}
 	}
-	ess := math.Pow(floats.Sum(weight), 2) / floats.Dot(weight, weight)
+	ess := math.Pow(floats.Sum(weight), 2) / floats.Dot(weight, weight) / each // of the simulations
 	for _, c := range []struct {
 		name string
 		rows []float64
@@ -325,7 +330,7 @@ func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior, 
 		for j := range 4 {
 			mean, sd := stat.MeanStdDev(mat.Col(nil, j, m), weight)
 			off, ratio := (mean-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
-			t.Logf("%s, observation %d, within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, len(weight), c.name, ess, j+1, mean, off, sd, ratio)
+			t.Logf("%s, observation %d, within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, len(weight)/each, c.name, ess, j+1, mean, off, sd, ratio)
 			if math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15 {
 				t.Errorf("%s, observation %d: log θ%d of the %s is not the reference's", name, number, j+1, c.name)
 			}

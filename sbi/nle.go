@@ -44,7 +44,8 @@ type NeuralLikelihood struct {
 // is learned from. To columns that are integers in all simulations, uniform
 // noise in (-1/2, 1/2) is added for the training, since a density of counts has
 // no maximum: q at a count is then about its probability (Uria, Murray and
-// Larochelle, 2013).
+// Larochelle, 2013). If all data are bits, zeros and ones, q is a mass function
+// of them, a flow.MADE.
 //
 // From simulations that failed it learns the probability that one does not,
 // which is a factor of the likelihood, see [Validity]: without it q would be the
@@ -77,7 +78,14 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	}
 	fit, seed := opt.fitOptions()
 	fit.Transform = nil
-	d, err := opt.train(ctx, features.of(dequantized(y, seed)), u, group, fit, seed)
+	bits := opt.bits(y)
+	if bits {
+		features.Center, features.Scale = nil, nil
+	} else {
+		y = dequantized(y, seed)
+	}
+	_, params := u.Dims()
+	d, err := opt.train(ctx, opt.candidates(fit, params, bits), features.of(y), u, group, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NLE: %w", err)
 	}
@@ -154,6 +162,23 @@ func unconstrained(pri Prior, theta *mat.Dense) (*mat.Dense, error) {
 		}
 	}
 	return u, nil
+}
+
+// bits reports whether the likelihood is one of bits.
+func (o *Options) bits(y *mat.Dense) bool {
+	if o.Flow != nil {
+		_, made := o.Flow.(flow.MADE)
+		return made
+	}
+	n, _ := y.Dims()
+	for i := range n {
+		for _, v := range y.RawRowView(i) {
+			if v != 0 && v != 1 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // dequantized returns y with uniform noise in (-1/2, 1/2) added to the columns

@@ -70,7 +70,9 @@ func trainPosterior(ctx context.Context, pri Prior, table *Table, opt *Options, 
 	} else if opt.Screen {
 		return nil, errors.New("sbi: NPE: Options.Screen is not for an Embedding, which sees all data as they are")
 	}
-	d, err := opt.train(ctx, table.Theta, features.of(table.Y), 1, fit, seed)
+	y := features.of(table.Y)
+	_, data := y.Dims()
+	d, err := opt.train(ctx, opt.candidates(fit, data, false), table.Theta, y, 1, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NPE: %w", err)
 	}

@@ -46,7 +46,8 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 // budgetOptions are the options of a method for a number of simulations of a
 // task: with few of them networks are small next to their uncertainty, and are
 // averaged. Posteriors and likelihoods are learned by the best of MAF, NSF and
-// MDN on the rows for validation, or posteriors by Diffusion.
+// MDN on the rows for validation, likelihoods of bits by MADE, or posteriors by
+// Diffusion.
 //
 // The 100 data of slcp_distractors are screened. The data of slcp are four independent draws of two coordinates, which is part
 // of the task and which likelihoods and ratios are told.
