@@ -51,10 +51,10 @@
 // of the simulations: TSNPE, whose posteriors can be compared and calibrated
 // like any other's. Likelihoods and ratios, whose gradients NUTS of package
 // sampler can use, are for repeated data, and for data that are simpler given
-// the parameters than the parameters given the data. For one observation of up
-// to some 20 data that have densities, [SNLE] needs the fewest simulations of
-// all on the tasks of the sbibm benchmark; RepeatSize in the options tells it of
-// repeats that are side by side.
+// the parameters than the parameters given the data. For one observation, [SNLE]
+// needs the fewest simulations of all on the tasks of the sbibm benchmark: data
+// with densities, counts, or a hundred bits. RepeatSize in the options tells it
+// of repeats that are side by side, and Screen leaves out data that are noise.
 //
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].

@@ -47,15 +47,9 @@ func (c cells) mean(cell string, f func(score) float64) (m float64) {
 func c2st(s score) float64 { return s.C2ST }
 
 // choose returns the scores of the method that is chosen for a task and number
-// of simulations by what is known of the task beforehand: SNLE for up to 20 data
-// with densities, else TSNPE. It is NPE if that has not been run.
+// of simulations, SNLE for all, or NPE if that has not been run.
 func (c cells) choose(task string, n int) (method string, chosen []score) {
-	method = "SNLE"
-	switch task {
-	case "sir", "bernoulli_glm_raw", "slcp_distractors": // counts, bits, 100 data
-		method = "TSNPE"
-	}
-	for _, method := range []string{method, "NPE"} {
+	for _, method := range []string{"SNLE", "NPE"} {
 		if s := c[score{Task: task, Simulations: n, Method: method}.cell()]; len(s) > 0 {
 			return method, s
 		}
