@@ -10,7 +10,6 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/flow"
@@ -284,44 +283,5 @@ func TestRareColumns(t *testing.T) {
 	}
 	if c := nle.Features.Columns; len(c) != 1 || c[0] != 0 {
 		t.Errorf("the network sees columns %v, want the first", c)
-	}
-}
-
-// TestCounts: the likelihood of counts is that of Poisson, for 0 as for many.
-func TestCounts(t *testing.T) {
-	ctx := context.Background()
-	pri, err := prior.NewGaussian([]float64{1}, mat.NewDiagDense(1, []float64{0.25}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sim := sbi.NewSimulator(1, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
-		y[0] = distuv.Poisson{Lambda: math.Exp(theta[0]), Src: src}.Rand()
-		return nil
-	})
-	table, err := sbi.Simulate(ctx, pri, sim, 20_000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Flow: flow.NSF{Transforms: 2, Width: 24}, Fit: &flow.FitOptions{Rate: 3e-3, Epochs: 40, Patience: 5, Drops: 1}, Src: rng.New(2, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	draws := mat.NewDense(2000, 1, nil)
-	for _, y := range []float64{0, 2, 9} {
-		var sum, mean, square float64 // by quadrature
-		for u := -4.0; u < 6; u += 1e-3 {
-			p := math.Exp(pri.LogProb([]float64{u})) * distuv.Poisson{Lambda: math.Exp(u)}.Prob(y)
-			sum, mean, square = sum+p, mean+p*u, square+p*u*u
-		}
-		mean /= sum
-		sd := math.Sqrt(square/sum - mean*mean)
-		if err := nle.Given([]float64{y}).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
-			t.Fatal(err)
-		}
-		m, s := stat.MeanStdDev(mat.Col(nil, 0, draws), nil)
-		t.Logf("y = %g: mean %.3f sd %.3f, exact %.3f %.3f", y, m, s, mean, sd)
-		if math.Abs(m-mean) > 0.15*sd || math.Abs(s/sd-1) > 0.1 {
-			t.Errorf("y = %g: mean %.3f sd %.3f, exact %.3f %.3f", y, m, s, mean, sd)
-		}
 	}
 }

@@ -1,0 +1,129 @@
+package sbi_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/go-inverse/inverse/flow"
+	"github.com/go-inverse/inverse/internal/rng"
+	"github.com/go-inverse/inverse/prior"
+	"github.com/go-inverse/inverse/sbi"
+)
+
+// TestCounts: the likelihood of counts is that of Poisson, for 0 as for many.
+func TestCounts(t *testing.T) {
+	ctx := context.Background()
+	pri, err := prior.NewGaussian([]float64{1}, mat.NewDiagDense(1, []float64{0.25}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := sbi.NewSimulator(1, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		y[0] = distuv.Poisson{Lambda: math.Exp(theta[0]), Src: src}.Rand()
+		return nil
+	})
+	table, err := sbi.Simulate(ctx, pri, sim, 20_000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Flow: flow.NSF{Transforms: 2, Width: 24}, Fit: &flow.FitOptions{Rate: 3e-3, Epochs: 40, Patience: 5, Drops: 1}, Src: rng.New(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draws := mat.NewDense(2000, 1, nil)
+	for _, y := range []float64{0, 2, 9} {
+		var sum, mean, square float64 // by quadrature
+		for u := -4.0; u < 6; u += 1e-3 {
+			p := math.Exp(pri.LogProb([]float64{u})) * distuv.Poisson{Lambda: math.Exp(u)}.Prob(y)
+			sum, mean, square = sum+p, mean+p*u, square+p*u*u
+		}
+		mean /= sum
+		sd := math.Sqrt(square/sum - mean*mean)
+		if err := nle.Given([]float64{y}).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
+			t.Fatal(err)
+		}
+		m, s := stat.MeanStdDev(mat.Col(nil, 0, draws), nil)
+		t.Logf("y = %g: mean %.3f sd %.3f, exact %.3f %.3f", y, m, s, mean, sd)
+		if math.Abs(m-mean) > 0.15*sd || math.Abs(s/sd-1) > 0.1 {
+			t.Errorf("y = %g: mean %.3f sd %.3f, exact %.3f %.3f", y, m, s, mean, sd)
+		}
+	}
+}
+
+// TestBits: the likelihood of bits is that of the logistic regression they are
+// from, one of which is 1 hardly ever.
+func TestBits(t *testing.T) {
+	ctx := context.Background()
+	pri, err := prior.NewGaussian([]float64{0, 0}, mat.NewDiagDense(2, []float64{1, 1}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bits = 16
+	odds := func(theta []float64, j int) float64 { // of bit j
+		if j == 0 {
+			return -4 + theta[0]
+		}
+		angle := float64(j)
+		return math.Sin(angle)*theta[0] + math.Cos(angle)*theta[1] + 0.3
+	}
+	sim := sbi.NewSimulator(bits, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		r := rand.New(src)
+		for j := range y {
+			y[j] = 0
+			if r.Float64() < 1/(1+math.Exp(-odds(theta, j))) {
+				y[j] = 1
+			}
+		}
+		return nil
+	})
+	table, err := sbi.Simulate(ctx, pri, sim, 4000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Fit: &flow.FitOptions{Rate: 2e-3}, Src: rng.New(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, ok := nle.Flow.(*flow.Flow); !ok || !f.Architecture().(flow.MADE).Independent {
+		t.Errorf("the likelihood is %T, want the mass function of independent bits", nle.Flow)
+	}
+	y := make([]float64, bits)
+	for j := range y {
+		y[j] = float64(j % 2)
+	}
+	var sum float64 // by quadrature
+	var mean, square [2]float64
+	for a := -5.0; a < 5; a += 0.02 {
+		for b := -5.0; b < 5; b += 0.02 {
+			theta := []float64{a, b}
+			l := pri.LogProb(theta)
+			for j, v := range y {
+				l -= math.Log1p(math.Exp((1 - 2*v) * odds(theta, j)))
+			}
+			p := math.Exp(l)
+			sum += p
+			for k, v := range theta {
+				mean[k] += p * v
+				square[k] += p * v * v
+			}
+		}
+	}
+	draws := mat.NewDense(2000, 2, nil)
+	if err := nle.Given(y).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for k := range 2 {
+		want := mean[k] / sum
+		sd := math.Sqrt(square[k]/sum - want*want)
+		m, s := stat.MeanStdDev(mat.Col(nil, k, draws), nil)
+		t.Logf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
+		if math.Abs(m-want) > 0.2*sd || math.Abs(s/sd-1) > 0.1 {
+			t.Errorf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
+		}
+	}
+}
