@@ -14,8 +14,9 @@ import (
 )
 
 // Architecture is a family of conditional densities that [Fit] can train:
-// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion];
-// and [MADE], a mass function of bits. It is a struct of options; the zero value of each has the defaults.
+// [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion],
+// or mass functions of bits, [MADE]. It is a struct of options; the zero value
+// of each has the defaults.
 type Architecture interface {
 	// kind returns the name of the architecture in files.
 	kind() string
