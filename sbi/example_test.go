@@ -155,3 +155,44 @@ func ExampleSMCABC() {
 	fmt.Printf("tolerance %.0f: rate %.0f ± %.1f\n", post.Epsilon, mean[0], sd[0]) // exact: 21 ± 4.6
 	// Output: tolerance 0: rate 21 ± 4.4
 }
+
+// A hundred data, of which 98 are noise: SNLE that screens them has the posterior
+// of the mean of two measurements, N(0.8, 0.2).
+func ExampleSNLE() {
+	ctx := context.Background()
+	pri, err := prior.NewGaussian([]float64{0}, mat.NewDiagDense(1, []float64{1}), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sim := sbi.NewSimulator(100, 1, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		r := rand.New(src)
+		for j := range y {
+			y[j] = 1 / (r.Float64() - 0.5)
+		}
+		for _, j := range []int{30, 70} {
+			y[j] = theta[0] + math.Sqrt(0.5)*r.NormFloat64()
+		}
+		return nil
+	})
+	y := make([]float64, 100)
+	y[30], y[70] = 0.5, 1.5
+	nle, table, err := sbi.SNLE(ctx, pri, sim, y, 2000, &sbi.Sequential{
+		Options: sbi.Options{Flow: flow.MAF{}, Screen: true, Src: rand.NewPCG(1, 2)},
+		Rounds:  2,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	post := nle.Given(y)
+	post.Src = rand.NewPCG(3, 4)
+	draws := mat.NewDense(5000, 1, nil)
+	if err := post.Sample(ctx, draws); err != nil {
+		log.Fatal(err)
+	}
+	mean, variance := stat.MeanVariance(mat.Col(nil, 0, draws), nil)
+	fmt.Println(table.Len(), "simulations, data", nle.Features.Columns)
+	fmt.Printf("mean %.1f, variance %.1f\n", mean, variance)
+	// Output:
+	// 2000 simulations, data [30 70]
+	// mean 0.8, variance 0.2
+}
