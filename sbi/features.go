@@ -17,8 +17,8 @@ type Features struct {
 	// sees all of them. Columns that are the same in all simulations say
 	// nothing and are left out, and so are those that differ in fewer than 10
 	// of at least 100: there is next to nothing to learn from them, and they may
-	// not differ at all in the rows that are drawn for training, and those that
-	// Options.Screen finds independent of the parameters.
+	// not differ at all in the rows that are drawn for training. Options.Screen
+	// leaves out those that it finds independent of the parameters.
 	Columns []int
 	// Center and Scale have an element for each column that the network sees,
 	// or are nil. Where Scale is positive, the network sees

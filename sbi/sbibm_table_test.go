@@ -36,25 +36,22 @@ func publishedFor(task string, n int) (npe, best float64) {
 // cells are scores by task, number of simulations and method.
 type cells map[string][]score
 
-// mean returns the mean of f over the observations of a cell.
-func (c cells) mean(cell string, f func(score) float64) (m float64) {
+// mean returns the mean C2ST over the observations of a cell.
+func (c cells) mean(cell string) (m float64) {
 	for _, s := range c[cell] {
-		m += f(s) / float64(len(c[cell]))
+		m += s.C2ST / float64(len(c[cell]))
 	}
 	return m
 }
 
-func c2st(s score) float64 { return s.C2ST }
-
-// choose returns the scores of the method that is chosen for a task and number
-// of simulations, SNLE for all, or NPE if that has not been run.
-func (c cells) choose(task string, n int) (method string, chosen []score) {
-	for _, method := range []string{"SNLE", "NPE"} {
-		if s := c[score{Task: task, Simulations: n, Method: method}.cell()]; len(s) > 0 {
-			return method, s
-		}
+// choose returns the cell of the method that is chosen where NPE has the given
+// one: SNLE, or NPE if that has not been run.
+func (c cells) choose(npe score) score {
+	s := npe
+	if s.Method = "SNLE"; len(c[s.cell()]) > 0 {
+		return s
 	}
-	return "", nil
+	return npe
 }
 
 // printScores prints each cell, and the table of NPE and of the method that is
@@ -74,7 +71,7 @@ func printScores(t *testing.T, scores []score) {
 		for _, s := range c[cell] {
 			each = append(each, fmt.Sprintf("%d: %.3f", s.Observation, s.C2ST))
 		}
-		t.Logf("%-38s %.3f  (%s)  loss %.3f", cell, c.mean(cell, c2st), strings.Join(each, ", "), c[cell][0].Loss)
+		t.Logf("%-38s %.3f  (%s)  loss %.3f", cell, c.mean(cell), strings.Join(each, ", "), c[cell][0].Loss)
 	}
 	t.Logf("| task | simulations | NPE | sbi's NPE | chosen by rule | best published |")
 	for _, cell := range order {
@@ -83,8 +80,7 @@ func printScores(t *testing.T, scores []score) {
 			continue
 		}
 		npe, best := publishedFor(s.Task, s.Simulations)
-		var method string
-		method, c["chosen"] = c.choose(s.Task, s.Simulations)
-		t.Logf("| %s | %d | %.3f | %.3f | %.3f %s | %.3f |", s.Task, s.Simulations, c.mean(cell, c2st), npe, c.mean("chosen", c2st), method, best)
+		chosen := c.choose(s)
+		t.Logf("| %s | %d | %.3f | %.3f | %.3f %s | %.3f |", s.Task, s.Simulations, c.mean(cell), npe, c.mean(chosen.cell()), chosen.Method, best)
 	}
 }
