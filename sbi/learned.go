@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse"
 	"github.com/go-inverse/inverse/internal/rng"
@@ -147,8 +148,12 @@ func (t *LearnedTarget) Evaluate(score, theta []float64) (float64, error) {
 // (Del Moral, Doucet and Jasra, 2006) from the prior: at least 1000 particles,
 // which several modes share out among them, are reweighted, resampled and moved
 // by differential evolution (ter Braak, 2006), one half by the differences
-// between particles of the other. All particles are evaluated together, which
-// for a network is many times as fast as chains one by one.
+// between particles of the other: all coordinates by a part of a difference,
+// and some of them by a whole one, which goes from mode to mode (Vrugt et al.,
+// 2009). At the end they move until none of their coordinates tells where it
+// began: until the correlations of both, and those of the distances from the
+// mean, are below 0.05 or three standard errors, but 2000 times at most. All particles are evaluated
+// together, which for a network is many times as fast as chains one by one.
 //
 // It is an error if the learned likelihood vanishes at all draws of the prior,
 // or if it is so narrow that 500 temperatures do not reach it.
@@ -177,11 +182,13 @@ func (t *LearnedTarget) SampleFrom(ctx context.Context, dst *mat.Dense, src rand
 			return fmt.Errorf("sbi: after %d temperatures the particles are at %.2g of the learned likelihood: it is too narrow for the prior's draws; use a sequential method, or start chains of package sampler near the mode", mostStages, p.beta)
 		}
 		p.temper()
-		if err := p.move(ctx, stageMoves, true); err != nil {
-			return err
+		for range stageSweeps {
+			if err := p.sweep(ctx, true); err != nil {
+				return err
+			}
 		}
 	}
-	if err := p.move(ctx, finalMoves, false); err != nil {
+	if err := p.settle(ctx); err != nil {
 		return err
 	}
 	p.draws(dst)
@@ -194,8 +201,8 @@ func particles(rows int) int { return (max(rows, leastParticles) + 1) / 2 * 2 }
 const (
 	leastParticles = 1000
 	mostStages     = 500
-	stageMoves     = 4
-	finalMoves     = 60
+	stageSweeps    = 2
+	mostSweeps     = 1000
 )
 
 // population are the particles of a LearnedTarget.
@@ -312,53 +319,103 @@ func (p *population) ess(step float64) float64 {
 	return sum * sum / square
 }
 
-// move makes a number of moves of all particles, a half at a time.
-func (p *population) move(ctx context.Context, moves int, adapt bool) error {
-	h := p.n / 2
-	for m := range moves {
-		if err := ctx.Err(); err != nil {
+// settle moves the particles until they have forgotten where they began.
+func (p *population) settle(ctx context.Context) error {
+	const sweeps = 10
+	began := mat.DenseCopyOf(p.u)
+	for i := range mostSweeps {
+		if err := p.sweep(ctx, i < sweeps); err != nil {
 			return err
 		}
-		var accepted float64
-		for half := range 2 {
-			own, other := half*h, (1-half)*h
-			// Every fifth move has the length of the difference, which goes
-			// from mode to mode.
-			gamma := p.scale * 2.38 / math.Sqrt(2*float64(p.k))
-			jump := m%5 == 4
-			if jump {
-				gamma = 1
-			}
-			for i := range h {
-				a, b := p.rnd.IntN(h), p.rnd.IntN(h-1)
-				if b >= a {
-					b++
-				}
-				to, from := p.proposal.RawRowView(i), p.u.RawRowView(own+i)
-				ua, ub := p.u.RawRowView(other+a), p.u.RawRowView(other+b)
-				for j := range to {
-					diff := ua[j] - ub[j]
-					to[j] = from[j] + gamma*diff*(1+0.05*p.rnd.NormFloat64()) + 1e-4*diff*p.rnd.NormFloat64()
-				}
-				p.proposedPri[i] = p.logPrior(to)
-			}
-			p.likelihood(p.proposedL, p.proposal)
-			for i := range h {
-				k := own + i
-				ratio := p.proposedPri[i] - p.logPri[k] + p.beta*(p.proposedL[i]-p.logLik[k])
-				if ratio >= 0 || p.rnd.Float64() < math.Exp(ratio) {
-					p.u.SetRow(k, p.proposal.RawRowView(i))
-					p.logPri[k], p.logLik[k] = p.proposedPri[i], p.proposedL[i]
-					if !jump {
-						accepted++
-					}
-				}
-			}
-		}
-		if adapt && m%5 != 4 {
-			p.scale *= math.Exp(accepted/float64(p.n) - 0.3)
-			p.scale = min(max(p.scale, 1e-3), 1.5)
+		if (i+1)%sweeps == 0 && p.forgotten(began) {
+			break
 		}
 	}
 	return nil
+}
+
+// sweep moves all particles twice: all coordinates by a part of a difference,
+// and then some of them by a whole one. If it adapts, it adapts the part.
+func (p *population) sweep(ctx context.Context, adapt bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	accepted := p.move(false)
+	if adapt {
+		p.scale *= math.Exp(accepted - 0.3)
+		p.scale = min(max(p.scale, 1e-3), 1.5)
+	}
+	p.move(true)
+	return nil
+}
+
+// move moves all particles, a half at a time, and returns the share of the
+// proposals that it has accepted. A jump is a whole difference, of some
+// coordinates.
+func (p *population) move(jump bool) (accepted float64) {
+	h := p.n / 2
+	for half := range 2 {
+		own, other := half*h, (1-half)*h
+		for i := range h {
+			a, b := p.rnd.IntN(h), p.rnd.IntN(h-1)
+			if b >= a {
+				b++
+			}
+			n, gamma := p.k, p.scale*2.38/math.Sqrt(2*float64(p.k))
+			if jump {
+				n, gamma = 1+p.rnd.IntN(p.k), 1
+			}
+			to := p.proposal.RawRowView(i)
+			copy(to, p.u.RawRowView(own+i))
+			p.shift(to, p.u.RawRowView(other+a), p.u.RawRowView(other+b), n, gamma)
+			p.proposedPri[i] = p.logPrior(to)
+		}
+		p.likelihood(p.proposedL, p.proposal)
+		for i := range h {
+			k := own + i
+			ratio := p.proposedPri[i] - p.logPri[k] + p.beta*(p.proposedL[i]-p.logLik[k])
+			if ratio >= 0 || p.rnd.Float64() < math.Exp(ratio) {
+				p.u.SetRow(k, p.proposal.RawRowView(i))
+				p.logPri[k], p.logLik[k] = p.proposedPri[i], p.proposedL[i]
+				accepted++
+			}
+		}
+	}
+	return accepted / float64(p.n)
+}
+
+// shift adds about gamma (a - b) to n coordinates of u at random.
+func (p *population) shift(u, a, b []float64, n int, gamma float64) {
+	for j := range u {
+		if p.rnd.IntN(p.k-j) >= n {
+			continue
+		}
+		n--
+		diff := a[j] - b[j]
+		u[j] += gamma*diff*(1+0.05*p.rnd.NormFloat64()) + 1e-4*diff*p.rnd.NormFloat64()
+	}
+}
+
+// forgotten reports whether the coordinates of the particles are uncorrelated
+// with those that they began with, but for 0.05 or three standard errors.
+func (p *population) forgotten(began *mat.Dense) bool {
+	least := math.Max(0.05, 3/math.Sqrt(float64(p.n)))
+	now, then := make([]float64, p.n), make([]float64, p.n)
+	for j := range p.k {
+		mat.Col(now, j, p.u)
+		mat.Col(then, j, began)
+		if stat.Correlation(now, then, nil) > least {
+			return false
+		}
+		for _, u := range [][]float64{now, then} {
+			m := stat.Mean(u, nil)
+			for i, v := range u {
+				u[i] = math.Abs(v - m)
+			}
+		}
+		if stat.Correlation(now, then, nil) > least {
+			return false
+		}
+	}
+	return true
 }

@@ -155,7 +155,7 @@ func moveTruncated(ctx context.Context, dst *mat.Dense, pri Prior, q *Posterior,
 		return err
 	}
 	moved.beta = 1
-	if err := moved.move(ctx, finalMoves, true); err != nil {
+	if err := moved.settle(ctx); err != nil {
 		return err
 	}
 	moved.draws(dst)
