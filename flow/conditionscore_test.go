@@ -36,6 +36,7 @@ func TestConditionScore(t *testing.T) {
 		"MAF":                {MAF{Transforms: 2, Hidden: []int{8}}, nil, 1},
 		"NSF":                {NSF{Transforms: 2, Width: 8}, nil, 1},
 		"autoregressive NSF": {NSF{Transforms: 2, Width: 8, Autoregressive: true}, nil, 1},
+		"independent NSF":    {NSF{Transforms: 2, Width: 8, Independent: true}, nil, 1},
 		"Coupling":           {Coupling{Transforms: 2, Width: 8}, nil, 1},
 		"MDN":                {MDN{Components: 2, Hidden: []int{8}}, nil, 1},
 		"PCPMap":             {PCPMap{}, nil, 1},

@@ -197,6 +197,7 @@ func TestErrors(t *testing.T) {
 		{"hidden", MAF{Hidden: []int{5, 0}}, x, y, FitOptions{}, "MAF: Hidden[1] is 0"},
 		{"bins", NSF{Bins: 1}, x, y, FitOptions{}, "NSF: Bins is 1"},
 		{"bound", NSF{Bound: -1}, x, y, FitOptions{}, "NSF: Bound is -1"},
+		{"both", NSF{Autoregressive: true, Independent: true}, x, y, FitOptions{}, "Autoregressive and Independent exclude each other"},
 		{"rate", NSF{}, x, y, FitOptions{Rate: -1}, "Rate is -1"},
 		{"resume", NSF{}, x, y, FitOptions{Resume: strings.NewReader("what?\n")}, "not a checkpoint"},
 	} {

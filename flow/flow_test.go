@@ -20,6 +20,7 @@ var small = []Architecture{
 	MAF{Transforms: 3, Hidden: []int{12, 12}},
 	NSF{Transforms: 2, Bins: 5, Width: 12, Blocks: 1},
 	NSF{Transforms: 2, Bins: 5, Width: 12, Autoregressive: true},
+	NSF{Transforms: 2, Bins: 5, Width: 12, Independent: true},
 	Coupling{Transforms: 4, Width: 12, Blocks: 1},
 	MDN{Components: 3, Hidden: []int{12}},
 	COT{Width: 16, Steps: 2, EvalSteps: 4, Tolerance: 1e-12},
@@ -31,6 +32,8 @@ var small = []Architecture{
 func name(a Architecture) string {
 	if n, ok := a.(NSF); ok && n.Autoregressive {
 		return "nsf-autoregressive"
+	} else if ok && n.Independent {
+		return "nsf-independent"
 	}
 	return a.kind()
 }

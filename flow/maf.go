@@ -53,7 +53,7 @@ func buildMAF[T kernel.Float](p *nn.Params[T], a MAF, dx, dc int) network[T] {
 		if i > 0 && dx > 1 {
 			s.layers = append(s.layers, newPermutation(p, name+".permutation", dx))
 		}
-		s.layers = append(s.layers, newAutoregressive[T](p, name+".made", dx, dc, a.Hidden, kernel.Tanh, affine[T]{}))
+		s.layers = append(s.layers, newAutoregressive[T](p, name+".made", dx, dc, a.Hidden, kernel.Tanh, affine[T]{}, false))
 	}
 	return s
 }
@@ -75,7 +75,7 @@ type univariate[T kernel.Float] interface {
 }
 
 // autoregressive is the layer that transforms x_i by a function that x_1 to
-// x_{i-1} and the context select.
+// x_{i-1} and the context select, or the context alone.
 type autoregressive[T kernel.Float] struct {
 	made       *nn.MADE[T]
 	bias       string // name of the last layer's
@@ -84,9 +84,9 @@ type autoregressive[T kernel.Float] struct {
 	d          int
 }
 
-func newAutoregressive[T kernel.Float](p *nn.Params[T], name string, dx, dc int, hidden []int, act kernel.Activation, f univariate[T]) *autoregressive[T] {
+func newAutoregressive[T kernel.Float](p *nn.Params[T], name string, dx, dc int, hidden []int, act kernel.Activation, f univariate[T], independent bool) *autoregressive[T] {
 	return &autoregressive[T]{
-		made: nn.NewMADE(p, name, dx, &nn.MADEOptions{Hidden: hidden, Act: act, Context: dc, Outputs: f.outputs(), ZeroLast: true}),
+		made: nn.NewMADE(p, name, dx, &nn.MADEOptions{Hidden: hidden, Act: act, Context: dc, Outputs: f.outputs(), ZeroLast: true, Independent: independent}),
 		bias: fmt.Sprintf("%s.%d.bias", name, len(hidden)),
 		f:    f,
 		d:    dx,

@@ -192,3 +192,48 @@ func TestBounded(t *testing.T) {
 		t.Errorf("mean of x₂ is %g, want 2", mean)
 	}
 }
+
+// Measurements with noises of their own: one is normal with a deviation that
+// changes, the other of Gumbel's distribution. The density is a product, and
+// theirs.
+func TestRecoversIndependent(t *testing.T) {
+	n, bound := 16000, 0.05
+	if testing.Short() {
+		n, bound = 3000, 0.15
+	}
+	draw := func(n int, seed uint64) (x, y *mat.Dense) {
+		r := rand.New(rng.New(seed, 0))
+		x, y = mat.NewDense(n, 2, nil), mat.NewDense(n, 1, nil)
+		for i := range n {
+			v := 4*r.Float64() - 2
+			x.SetRow(i, []float64{math.Sin(2*v) + 0.1*math.Exp(v)*r.NormFloat64(), v*v - math.Log(r.ExpFloat64())})
+			y.Set(i, 0, v)
+		}
+		return x, y
+	}
+	logp := func(x, y []float64) float64 {
+		v := y[0]
+		sd := 0.1 * math.Exp(v)
+		return logNormal((x[0]-math.Sin(2*v))/sd) - math.Log(sd) - (x[1] - v*v) - math.Exp(v*v-x[1])
+	}
+	x, y := draw(n, 1)
+	tx, ty := draw(4000, 2)
+	f, err := Fit(context.Background(), NSF{Independent: true}, x, y, &FitOptions{Src: rng.New(1, 0), Rate: 2e-3, Epochs: 60, Patience: 4, Drops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kl, se := gap(f, tx, ty, logp)
+	t.Logf("KL(p|q) = %.4f ± %.4f nats, %d steps, %v", kl, se, f.Report().Steps, f.Report().Elapsed)
+	if !(kl > -4*se && kl < bound) {
+		t.Errorf("KL(p|q) is %.4f ± %.4f, want below %g", kl, se, bound)
+	}
+
+	// With the second measurement of another row, the density changes by what
+	// that of the second measurement does, whatever the first is.
+	same := mat.NewDense(4, 2, []float64{0.1, 0.5, 0.1, 1.5, -0.7, 0.5, -0.7, 1.5})
+	l := make([]float64, 4)
+	f.LogProb(l, same, mat.NewDense(1, 1, []float64{0.3}))
+	if a, b := l[1]-l[0], l[3]-l[2]; math.Abs(a-b) > 1e-4 {
+		t.Errorf("log q(x₂|y) changes by %g where x₁ is 0.1 and by %g where it is -0.7", a, b)
+	}
+}

@@ -30,20 +30,29 @@ type candidate struct {
 // maxRegressors is the number of data up to which flow.FitOptions.Regress works.
 const maxRegressors = 1024
 
+// ofBits are the candidates for mass functions of bits.
+var ofBits = []candidate{{flow.MADE{}, false}, {flow.MADE{Independent: true}, false}}
+
 // candidates are those of Options.Flow, of which nil means several, for a density
-// given so many data, or for bits. They do not regress where a flow cannot.
-func (o *Options) candidates(fit *flow.FitOptions, data int, bits bool) []candidate {
+// given so many numbers, also one of independent variables if they may be so.
+// They do not regress where a flow cannot.
+func (o *Options) candidates(fit *flow.FitOptions, given int, independent bool) []candidate {
 	if o.Flow != nil {
 		return []candidate{{o.Flow, fit.Regress}}
 	}
-	if bits {
-		return []candidate{{flow.MADE{}, false}, {flow.MADE{Independent: true}, false}}
+	families := []flow.Architecture{flow.NSF{}, flow.MAF{}, flow.MDN{}}
+	if independent {
+		families = append(families, flow.NSF{Independent: true})
 	}
-	plain := []candidate{{flow.NSF{}, false}, {flow.MAF{}, false}, {flow.MDN{}, false}}
-	if fit.Proposal != nil || data > maxRegressors {
-		return plain
+	var c []candidate
+	for _, regress := range []bool{true, false} {
+		for _, a := range families {
+			if !regress || fit.Proposal == nil && given <= maxRegressors {
+				c = append(c, candidate{a, regress})
+			}
+		}
 	}
-	return append([]candidate{{flow.NSF{}, true}, {flow.MAF{}, true}, {flow.MDN{}, true}}, plain...)
+	return c
 }
 
 // choice is a training of densities of x given y. Of each group of rows all or

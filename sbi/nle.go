@@ -84,8 +84,14 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	} else {
 		y = dequantized(y, seed)
 	}
+	x := features.of(y)
+	_, data := x.Dims()
 	_, params := u.Dims()
-	d, err := opt.train(ctx, opt.candidates(fit, params, bits), features.of(y), u, group, fit, seed)
+	candidates := opt.candidates(fit, params, data > 1)
+	if bits && opt.Flow == nil {
+		candidates = ofBits
+	}
+	d, err := opt.train(ctx, candidates, x, u, group, fit, seed)
 	if err != nil {
 		err = fmt.Errorf("sbi: NLE: %w", err)
 	}

@@ -127,3 +127,68 @@ func TestBits(t *testing.T) {
 		}
 	}
 }
+
+// TestIndependentData: of counts that are independent given the parameters the
+// likelihood is a product, and its posterior that of Poisson regression.
+func TestIndependentData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains eight families")
+	}
+	ctx := context.Background()
+	pri, err := prior.NewGaussian([]float64{2, 0}, mat.NewDiagDense(2, []float64{0.25, 0.25}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const counts = 8
+	rate := func(theta []float64, j int) float64 { return math.Exp(theta[0] + theta[1]*math.Cos(float64(j))) }
+	sim := sbi.NewSimulator(counts, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
+		for j := range y {
+			y[j] = distuv.Poisson{Lambda: rate(theta, j), Src: src}.Rand()
+		}
+		return nil
+	})
+	table, err := sbi.Simulate(ctx, pri, sim, 6000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Fit: &flow.FitOptions{Rate: 2e-3, Patience: 5}, Src: rng.New(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, ok := nle.Flow.(*flow.Flow); !ok {
+		t.Errorf("the likelihood is %T, want a flow", nle.Flow)
+	} else if a, ok := f.Architecture().(flow.NSF); !ok || !a.Independent {
+		t.Errorf("the likelihood is a %T, want a flow.NSF of independent data", f.Architecture())
+	}
+	y := []float64{12, 9, 6, 3, 5, 7, 12, 13}
+	var sum float64 // by quadrature
+	var mean, square [2]float64
+	for a := 0.0; a < 4; a += 0.01 {
+		for b := -2.0; b < 2; b += 0.01 {
+			theta := []float64{a, b}
+			l := pri.LogProb(theta)
+			for j, v := range y {
+				l += distuv.Poisson{Lambda: rate(theta, j)}.LogProb(v)
+			}
+			p := math.Exp(l)
+			sum += p
+			for k, v := range theta {
+				mean[k] += p * v
+				square[k] += p * v * v
+			}
+		}
+	}
+	draws := mat.NewDense(2000, 2, nil)
+	if err := nle.Given(y).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for k := range 2 {
+		want := mean[k] / sum
+		sd := math.Sqrt(square[k]/sum - want*want)
+		m, s := stat.MeanStdDev(mat.Col(nil, k, draws), nil)
+		t.Logf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
+		if math.Abs(m-want) > 0.2*sd || math.Abs(s/sd-1) > 0.1 {
+			t.Errorf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
+		}
+	}
+}

@@ -21,10 +21,12 @@ type Options struct {
 	// without regression (flow.FitOptions.Regress), and the one of the lowest
 	// loss on the rows for validation is taken, or the best with regression if
 	// it is within a standard error. Of 10,000 rows or more, 5000 decide which
-	// one with and which one without are trained on all. If all data are bits,
-	// zeros and ones, NLE takes the better of flow.MADE{} and
-	// flow.MADE{Independent: true}. flow.Matching{} makes NPE flow matching
-	// posterior estimation, flow.Diffusion{} neural posterior score estimation.
+	// one with and which one without are trained on all. NLE trains a
+	// flow.NSF{Independent: true} as well, of data that are independent given
+	// the parameters, or, if all data are bits, zeros and ones, the better of
+	// flow.MADE{} and flow.MADE{Independent: true} alone. flow.Matching{} makes
+	// NPE flow matching posterior estimation, flow.Diffusion{} neural posterior
+	// score estimation.
 	Flow flow.Architecture
 	// Ratio is the network and the loss of NRE. If Ratio is nil, they are the
 	// defaults.

@@ -45,12 +45,13 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 
 // budgetOptions are the options of a method for a number of simulations of a
 // task: with few of them networks are small next to their uncertainty, and are
-// averaged. Posteriors and likelihoods are learned by the best of MAF, NSF and
-// MDN on the rows for validation, likelihoods of bits by MADE, or posteriors by
-// Diffusion.
+// averaged; with many, the weights of likelihoods are averaged over the steps.
+// Posteriors are learned by the default candidates or by Diffusion, likelihoods
+// by the default candidates.
 //
-// The 100 data of slcp_distractors are screened. The data of slcp are four independent draws of two coordinates, which is part
-// of the task and which likelihoods and ratios are told.
+// The 100 data of slcp_distractors are screened. The data of slcp are four
+// independent draws of two coordinates, which is part of the task and which
+// likelihoods and ratios are told.
 func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 	o := sbi.Options{Fit: &flow.FitOptions{Drops: 1}, Src: rng.New(2, seed)}
 	switch {
@@ -64,6 +65,9 @@ func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 		if n <= 2000 {
 			o.Ensemble = 3
 		}
+	}
+	if n > 20_000 && strings.HasSuffix(method, "NLE") {
+		o.Fit = &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3}
 	}
 	o.Screen = task == "slcp_distractors"
 	if task == "slcp" && !strings.Contains(method, "P") {

@@ -15,6 +15,8 @@ type MADEOptions struct {
 	Outputs  int  // for each variable, 1 if 0
 	Residual bool // add each hidden layer's input to its output, all hidden layers equally wide
 	ZeroLast bool // begin as the zero function
+	// Independent makes the outputs functions of the context alone.
+	Independent bool
 }
 
 // MADE is a masked autoregressive network (Germain et al. 2015): the outputs
@@ -49,15 +51,9 @@ func NewMADE[T kernel.Float](p *Params[T], name string, d int, o *MADEOptions) *
 	if p.Err() != nil {
 		return m
 	}
-	degrees := make([]int, d, d+o.Context)
-	for i := range degrees {
-		degrees[i] = i + 1
-	}
+	degrees := m.o.inputDegrees(d)
 	out := func(j int) int { return j/m.o.Outputs + 1 }
-	hidden := func(j int) int { return hiddenDegree(j, d, o.Context) }
-	for range o.Context {
-		degrees = append(degrees, 0)
-	}
+	hidden := func(j int) int { return m.o.hiddenDegree(j, d) }
 	for i, h := range o.Hidden {
 		var next []int
 		m.layers = append(m.layers, newMasked(p, fmt.Sprintf("%s.%d", name, i), degrees, h, hidden, 0, o.Act, false))
@@ -73,9 +69,25 @@ func NewMADE[T kernel.Float](p *Params[T], name string, d int, o *MADEOptions) *
 	return m
 }
 
-// hiddenDegree returns the degree of hidden unit j.
-func hiddenDegree(j, d, context int) int {
-	if d == 1 || context > 0 {
+// inputDegrees returns the degrees of d variables and of the context. If they
+// are independent, all variables have the last degree, which nothing sees.
+func (o *MADEOptions) inputDegrees(d int) []int {
+	degrees := make([]int, d+o.Context)
+	for i := range d {
+		degrees[i] = i + 1
+		if o.Independent {
+			degrees[i] = d
+		}
+	}
+	return degrees
+}
+
+// hiddenDegree returns the degree of hidden unit j of d variables.
+func (o *MADEOptions) hiddenDegree(j, d int) int {
+	switch {
+	case o.Independent:
+		return 0
+	case d == 1 || o.Context > 0:
 		return j % d
 	}
 	return 1 + j%(d-1)

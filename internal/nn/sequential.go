@@ -34,14 +34,11 @@ func (m *MADE[T]) Sequential(p *Params[T]) *Sequential[T] {
 	s.d = m.layers[last].weight.Rows / s.outputs
 	// The degrees of the inputs of a layer: the context comes last in the
 	// layout of MADE, and has degree 0.
-	in := make([]int, s.d+s.context)
-	for i := range s.d {
-		in[i] = i + 1
-	}
+	in := m.o.inputDegrees(s.d)
 	for k, l := range m.layers {
 		out := make([]int, l.weight.Rows)
 		for j := range out {
-			out[j] = hiddenDegree(j, s.d, s.context)
+			out[j] = m.o.hiddenDegree(j, s.d)
 			if k == last {
 				out[j] = j / s.outputs // sees what has at most this degree
 			}

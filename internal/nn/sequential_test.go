@@ -15,17 +15,19 @@ import (
 func TestSequentialIsForward(t *testing.T) {
 	const rows, outputs = 7, 3
 	for _, c := range []struct {
-		d, context int
-		hidden     []int
-		residual   bool
+		d, context  int
+		hidden      []int
+		residual    bool
+		independent bool
 	}{
-		{1, 0, []int{5}, false}, {1, 4, []int{6, 6}, true}, {2, 0, []int{3}, false}, {4, 3, []int{10, 7}, false},
-		{5, 2, []int{3, 3, 3}, true}, {6, 0, []int{20, 20}, true}, {3, 2, nil, false}, {3, 0, nil, false}, {8, 1, []int{4}, false},
+		{1, 0, []int{5}, false, false}, {1, 4, []int{6, 6}, true, false}, {2, 0, []int{3}, false, false}, {4, 3, []int{10, 7}, false, false},
+		{5, 2, []int{3, 3, 3}, true, false}, {6, 0, []int{20, 20}, true, false}, {3, 2, nil, false, false}, {3, 0, nil, false, false}, {8, 1, []int{4}, false, false},
+		{1, 2, []int{5}, false, true}, {4, 3, []int{10, 10}, true, true}, {3, 0, []int{4}, false, true}, {3, 2, nil, false, true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			src := rng.New(3, 0)
 			p := NewParams[float64](src)
-			m := NewMADE(p, "made", c.d, &MADEOptions{Hidden: c.hidden, Act: kernel.Tanh, Context: c.context, Outputs: outputs, Residual: c.residual})
+			m := NewMADE(p, "made", c.d, &MADEOptions{Hidden: c.hidden, Act: kernel.Tanh, Context: c.context, Outputs: outputs, Residual: c.residual, Independent: c.independent})
 			if err := p.Err(); err != nil {
 				t.Fatal(err)
 			}
