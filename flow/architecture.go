@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/mat"
+
 	"github.com/go-inverse/inverse/internal/autodiff"
 	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/nn"
@@ -15,8 +17,8 @@ import (
 
 // Architecture is a family of conditional densities that [Fit] can train:
 // [MAF], [NSF], [Coupling], [MDN], [COT], [PCPMap], [Matching] or [Diffusion],
-// or mass functions of bits, [MADE]. It is a struct of options; the zero value
-// of each has the defaults.
+// or mass functions of bits, [MADE], or of counts, [Counts]. It is a struct of
+// options; the zero value of each has the defaults.
 type Architecture interface {
 	// kind returns the name of the architecture in files.
 	kind() string
@@ -79,6 +81,12 @@ type initializer[T kernel.Float] interface {
 	initialize(p *nn.Params[T])
 }
 
+// measurer is a network with constants that come from the rows of x for
+// training. It is called like initialize.
+type measurer[T kernel.Float] interface {
+	measure(p *nn.Params[T], x *mat.Dense, rows []int)
+}
+
 // projector is a network whose weights are kept in a set of constraints: it is
 // called with the flat vector after each step of training.
 type projector[T kernel.Float] interface {
@@ -92,6 +100,7 @@ var architectures = map[string]func(options json.RawMessage) (Architecture, erro
 	Coupling{}.kind():  decodeAs[Coupling],
 	MDN{}.kind():       decodeAs[MDN],
 	MADE{}.kind():      decodeAs[MADE],
+	Counts{}.kind():    decodeAs[Counts],
 	COT{}.kind():       decodeAs[COT],
 	PCPMap{}.kind():    decodeAs[PCPMap],
 	Matching{}.kind():  decodeAs[Matching],

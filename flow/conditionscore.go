@@ -16,7 +16,7 @@ type ConditionScorer interface {
 	// ConditionScore sets dst[i] to log q(x_i|y_i) and row i of score to its
 	// gradient in y_i, 0 where the density is 0. The matrix y has a row for each
 	// of x. The error says which architecture has no such gradient: all but MAF,
-	// NSF, Coupling, MDN, MADE and PCPMap.
+	// NSF, Coupling, MDN, MADE, Counts and PCPMap.
 	ConditionScore(dst []float64, score, x, y *mat.Dense) error
 }
 

@@ -23,7 +23,7 @@
 //
 // For x with bounded support, FitOptions.Transform names the target space: the
 // network then works in unconstrained coordinates, and no draw can leave the
-// support. For x of bits, zeros and ones, there is [MADE], a mass function.
+// support. Mass functions are [MADE], of bits, and [Counts], of whole numbers.
 // FitOptions.Embedding adds a network that summarises y, of repeated
 // observations ([Set]), of images or sequences ([Conv]), or of anything ([MLP]).
 //

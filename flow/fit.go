@@ -18,18 +18,18 @@ import (
 // Fit trains a conditional density q(x|y) of the architecture a on the pairs
 // of rows of x (n×dx) and y (n×dy); y is nil for a density q(x) without
 // conditions. Both are standardised by the means and standard deviations of
-// the training rows, but for the bits of [MADE], which are left as they are. For
-// an architecture that is a density the loss is the mean of -log q(x|y),
-// minimised by Adam with early stopping.
+// the training rows, but for the x of mass functions, [MADE] and [Counts], which
+// are left as they are. For an architecture that is a density the loss is the
+// mean of -log q(x|y), minimised by Adam with early stopping.
 //
 // Options nil means the defaults. The same Src gives the same flow, bit for
 // bit, for any number of workers.
 //
 // The error names a column without spread, a row with NaN, infinite numbers,
-// what is no bit for MADE, or outside of Options.Transform's set, or an option
-// that is wrong. If training ends early, by ctx, by a [NonFiniteError] or by an
-// error of Checkpoint, Fit returns that error together with the best flow so
-// far.
+// what is no bit for MADE or no count for Counts, or outside of
+// Options.Transform's set, or an option that is wrong. If training ends early,
+// by ctx, by a [NonFiniteError] or by an error of Checkpoint, Fit returns that
+// error together with the best flow so far.
 func Fit(ctx context.Context, a Architecture, x, y *mat.Dense, options *FitOptions) (*Flow, error) {
 	if options == nil {
 		options = &FitOptions{}
@@ -225,6 +225,9 @@ func fit[T kernel.Float](ctx context.Context, r *run, u, y *mat.Dense) error {
 	}
 	if i, ok := net.(initializer[T]); ok {
 		i.initialize(p)
+	}
+	if m, ok := net.(measurer[T]); ok {
+		m.measure(p, u, r.train)
 	}
 	if start := r.options.Start; start != nil {
 		copy(p.Values, start.net.(*evaluator[T]).params.Values)

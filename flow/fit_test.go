@@ -144,6 +144,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	bits, given, _ := logisticBits(60, 2, 2, 1)
 	f.Add(file(f, trained(f, MADE{Hidden: []int{3}}, bits, given, FitOptions{Epochs: 1})))
+	f.Add(file(f, trained(f, Counts{Hidden: []int{3}, Components: 2}, bits, given, FitOptions{Epochs: 1})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 1<<20 {
 			return

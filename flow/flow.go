@@ -137,7 +137,8 @@ func (f *Flow) Invert(dst *mat.Dense, logDet []float64, x, y *mat.Dense) {
 }
 
 // LogProb sets dst[i] to log q(x_i|y_i), -Inf where x_i is outside of the
-// target space or not finite, or for [MADE] has an element that is no bit.
+// target space or not finite, or for [MADE] has an element that is no bit, or for
+// [Counts] one that is no count.
 func (f *Flow) LogProb(dst []float64, x, y *mat.Dense) {
 	rows := f.mustFit("x", x, f.dx, y)
 	if len(dst) != rows {

@@ -187,6 +187,11 @@ func (m *made[T]) prepare(p *nn.Params[T]) {
 }
 
 func (m *made[T]) invert(_ *workspace[T], z, logDet, _, _ []T) {
+	noInverse(z, logDet)
+}
+
+// noInverse is what a mass function has for an inverse.
+func noInverse[T kernel.Float](z, logDet []T) {
 	nan, inf := T(math.NaN()), T(math.Inf(-1))
 	for i := range z {
 		z[i] = nan

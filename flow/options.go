@@ -25,7 +25,7 @@ type FitOptions struct {
 	ValidationRows []int
 
 	// Batch is the number of rows of a step. If it is 0, it will be defaulted
-	// to 200 (MAF, NSF, Coupling, MDN, MADE), 64 (COT, PCPMap) or 256
+	// to 200 (MAF, NSF, Coupling, MDN, MADE, Counts), 64 (COT, PCPMap) or 256
 	// (Matching, Diffusion), or the number of training rows if that is less.
 	Batch int
 	// Epochs limits the passes through the training rows. If it is 0, it will
@@ -33,7 +33,7 @@ type FitOptions struct {
 	// make 10,000 steps if that is more.
 	Epochs int
 	// Rate is the learning rate of Adam. If it is 0, it will be defaulted to
-	// 5e-4 (MAF, NSF, Coupling, MDN, MADE), 1e-3 (Matching, Diffusion) or 5e-3
+	// 5e-4 (MAF, NSF, Coupling, MDN, MADE, Counts), 1e-3 (Matching, Diffusion) or 5e-3
 	// (COT, PCPMap).
 	Rate float64
 	// Patience is the number of validations without improvement after which
@@ -42,7 +42,7 @@ type FitOptions struct {
 	Patience int
 	// Drops is how often the rate is halved when Patience is at an end, before
 	// training ends. If it is 0, it will be defaulted to none (MAF, NSF,
-	// Coupling, MDN, MADE), 1 (Diffusion), 2 (Matching) or 3 (COT, PCPMap); if
+	// Coupling, MDN, MADE, Counts), 1 (Diffusion), 2 (Matching) or 3 (COT, PCPMap); if
 	// it is negative, there are none.
 	Drops int
 	// ValidEvery is the number of steps between validations. If it is 0, it
@@ -68,7 +68,7 @@ type FitOptions struct {
 	// y, with a ridge that generalised cross-validation chooses: what is linear
 	// need not be learned by gradient descent. It is in the coordinates of the
 	// network, unconstrained ones if there is a Transform, and with an Embedding
-	// on y as it is. It cannot be had with a Proposal, nor by MADE.
+	// on y as it is. It cannot be had with a Proposal, nor by MADE or Counts.
 	Regress bool
 	// Start, if not nil, is a flow of the same architecture and dimensions
 	// whose weights and standardisation training begins with.
@@ -77,7 +77,7 @@ type FitOptions struct {
 	// Transform is the target space: the density has the support of
 	// Transform, and the network works in its unconstrained coordinates, so
 	// that no draw can leave the support. [prior.TransformOf] gives that of a
-	// prior. If it is nil, x is unbounded. MADE, of bits, cannot have one.
+	// prior. If it is nil, x is unbounded. MADE and Counts cannot have one.
 	Transform prior.Transform
 	// Embedding is a network that makes the condition from y, trained together
 	// with the flow. If it is nil, y itself, standardised, is the condition.

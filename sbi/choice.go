@@ -30,8 +30,11 @@ type candidate struct {
 // maxRegressors is the number of data up to which flow.FitOptions.Regress works.
 const maxRegressors = 1024
 
-// ofBits are the candidates for mass functions of bits.
-var ofBits = []candidate{{flow.MADE{}, false}, {flow.MADE{Independent: true}, false}}
+// ofBits and ofCounts are the candidates for mass functions.
+var (
+	ofBits   = []candidate{{flow.MADE{}, false}, {flow.MADE{Independent: true}, false}}
+	ofCounts = []candidate{{flow.Counts{}, false}, {flow.Counts{Independent: true}, false}}
+)
 
 // candidates are those of Options.Flow, of which nil means several, for a density
 // given so many numbers, also one of independent variables if they may be so.

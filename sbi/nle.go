@@ -41,11 +41,12 @@ type NeuralLikelihood struct {
 // Unlike a learned posterior it takes independent repeats of the same
 // experiment without training for them: their log densities add. If rows of the
 // table have repeats side by side, Options.RepeatSize says so, and each of them
-// is learned from. To columns that are integers in all simulations, uniform
-// noise in (-1/2, 1/2) is added for the training, since a density of counts has
-// no maximum: q at a count is then about its probability (Uria, Murray and
-// Larochelle, 2013). If all data are bits, zeros and ones, q is a mass function
-// of them, a flow.MADE.
+// is learned from. If all data are bits, zeros and ones, q is a mass function of
+// them, a flow.MADE, and if all are whole numbers from 0 on, a flow.Counts.
+// Otherwise, or with another Flow, uniform noise in (-1/2, 1/2) is added to
+// columns that are integers in all simulations, for the training, since a density
+// of counts has no maximum: q at a count is then about its probability (Uria,
+// Murray and Larochelle, 2013).
 //
 // From simulations that failed it learns the probability that one does not,
 // which is a factor of the likelihood, see [Validity]: without it q would be the
@@ -78,18 +79,17 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 	}
 	fit, seed := opt.fitOptions()
 	fit.Transform = nil
-	bits := opt.bits(y)
-	if bits {
+	mass, candidates := opt.masses(y)
+	if mass {
 		features.Center, features.Scale = nil, nil
 	} else {
 		y = dequantized(y, seed)
 	}
 	x := features.of(y)
-	_, data := x.Dims()
-	_, params := u.Dims()
-	candidates := opt.candidates(fit, params, data > 1)
-	if bits && opt.Flow == nil {
-		candidates = ofBits
+	if candidates == nil {
+		_, data := x.Dims()
+		_, params := u.Dims()
+		candidates = opt.candidates(fit, params, data > 1)
 	}
 	d, err := opt.train(ctx, candidates, x, u, group, fit, seed)
 	if err != nil {
@@ -170,21 +170,31 @@ func unconstrained(pri Prior, theta *mat.Dense) (*mat.Dense, error) {
 	return u, nil
 }
 
-// bits reports whether the likelihood is one of bits.
-func (o *Options) bits(y *mat.Dense) bool {
-	if o.Flow != nil {
-		_, made := o.Flow.(flow.MADE)
-		return made
+// masses reports whether the likelihood is a mass function, and returns the
+// candidates for one if no Flow is given.
+func (o *Options) masses(y *mat.Dense) (mass bool, candidates []candidate) {
+	switch o.Flow.(type) {
+	case nil:
+	case flow.MADE, flow.Counts:
+		return true, nil
+	default:
+		return false, nil
 	}
+	const most = 1 << 24 // of flow.Counts
 	n, _ := y.Dims()
+	bits := true
 	for i := range n {
 		for _, v := range y.RawRowView(i) {
-			if v != 0 && v != 1 {
-				return false
+			if v < 0 || v > most || v != math.Trunc(v) {
+				return false, nil
 			}
+			bits = bits && v <= 1
 		}
 	}
-	return true
+	if bits {
+		return true, ofBits
+	}
+	return true, ofCounts
 }
 
 // dequantized returns y with uniform noise in (-1/2, 1/2) added to the columns

@@ -128,67 +128,86 @@ func TestBits(t *testing.T) {
 	}
 }
 
-// TestIndependentData: of counts that are independent given the parameters the
-// likelihood is a product, and its posterior that of Poisson regression.
+// TestIndependentData: of data that are independent given the parameters, counts
+// and others, the likelihood is a product, and the posterior is the exact one.
 func TestIndependentData(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains eight families")
+		t.Skip("trains ten families")
 	}
 	ctx := context.Background()
 	pri, err := prior.NewGaussian([]float64{2, 0}, mat.NewDiagDense(2, []float64{0.25, 0.25}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const counts = 8
-	rate := func(theta []float64, j int) float64 { return math.Exp(theta[0] + theta[1]*math.Cos(float64(j))) }
-	sim := sbi.NewSimulator(counts, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
-		for j := range y {
-			y[j] = distuv.Poisson{Lambda: rate(theta, j), Src: src}.Rand()
-		}
-		return nil
-	})
-	table, err := sbi.Simulate(ctx, pri, sim, 6000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Fit: &flow.FitOptions{Rate: 2e-3, Patience: 5}, Src: rng.New(2, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f, ok := nle.Flow.(*flow.Flow); !ok {
-		t.Errorf("the likelihood is %T, want a flow", nle.Flow)
-	} else if a, ok := f.Architecture().(flow.NSF); !ok || !a.Independent {
-		t.Errorf("the likelihood is a %T, want a flow.NSF of independent data", f.Architecture())
-	}
-	y := []float64{12, 9, 6, 3, 5, 7, 12, 13}
-	var sum float64 // by quadrature
-	var mean, square [2]float64
-	for a := 0.0; a < 4; a += 0.01 {
-		for b := -2.0; b < 2; b += 0.01 {
-			theta := []float64{a, b}
-			l := pri.LogProb(theta)
-			for j, v := range y {
-				l += distuv.Poisson{Lambda: rate(theta, j)}.LogProb(v)
+	const data = 8
+	level := func(theta []float64, j int) float64 { return theta[0] + theta[1]*math.Cos(float64(j)) }
+	for name, c := range map[string]struct {
+		draw    func(level float64, src rand.Source) float64
+		logProb func(v, level float64) float64
+		product func(a flow.Architecture) bool
+		y       []float64
+	}{
+		"counts": {
+			func(l float64, src rand.Source) float64 { return distuv.Poisson{Lambda: math.Exp(l), Src: src}.Rand() },
+			func(v, l float64) float64 { return distuv.Poisson{Lambda: math.Exp(l)}.LogProb(v) },
+			func(a flow.Architecture) bool { c, ok := a.(flow.Counts); return ok && c.Independent },
+			[]float64{12, 9, 6, 3, 5, 7, 12, 13},
+		},
+		"maxima": {
+			func(l float64, src rand.Source) float64 {
+				return distuv.GumbelRight{Mu: l * l, Beta: 1, Src: src}.Rand()
+			},
+			func(v, l float64) float64 { return distuv.GumbelRight{Mu: l * l, Beta: 1}.LogProb(v) },
+			func(a flow.Architecture) bool { n, ok := a.(flow.NSF); return ok && n.Independent },
+			[]float64{6.1, 6, 3.7, 3.9, 3.5, 4.3, 7.9, 5.6},
+		},
+	} {
+		sim := sbi.NewSimulator(data, 2, func(_ context.Context, y, theta []float64, src rand.Source) error {
+			for j := range y {
+				y[j] = c.draw(level(theta, j), src)
 			}
-			p := math.Exp(l)
-			sum += p
-			for k, v := range theta {
-				mean[k] += p * v
-				square[k] += p * v * v
+			return nil
+		})
+		table, err := sbi.Simulate(ctx, pri, sim, 6000, &sbi.SimulateOptions{Src: rng.New(1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nle, err := sbi.NLE(ctx, pri, table, &sbi.Options{Fit: &flow.FitOptions{Rate: 2e-3, Patience: 5}, Src: rng.New(2, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, ok := nle.Flow.(*flow.Flow); !ok || !c.product(f.Architecture()) {
+			t.Errorf("%s: the likelihood is no product: %T", name, nle.Flow)
+		}
+		var sum float64 // by quadrature
+		var mean, square [2]float64
+		for a := 0.0; a < 4; a += 0.01 {
+			for b := -2.0; b < 2; b += 0.01 {
+				theta := []float64{a, b}
+				l := pri.LogProb(theta)
+				for j, v := range c.y {
+					l += c.logProb(v, level(theta, j))
+				}
+				p := math.Exp(l)
+				sum += p
+				for k, v := range theta {
+					mean[k] += p * v
+					square[k] += p * v * v
+				}
 			}
 		}
-	}
-	draws := mat.NewDense(2000, 2, nil)
-	if err := nle.Given(y).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
-		t.Fatal(err)
-	}
-	for k := range 2 {
-		want := mean[k] / sum
-		sd := math.Sqrt(square[k]/sum - want*want)
-		m, s := stat.MeanStdDev(mat.Col(nil, k, draws), nil)
-		t.Logf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
-		if math.Abs(m-want) > 0.2*sd || math.Abs(s/sd-1) > 0.1 {
-			t.Errorf("θ%d: mean %.3f sd %.3f, exact %.3f %.3f", k+1, m, s, want, sd)
+		draws := mat.NewDense(2000, 2, nil)
+		if err := nle.Given(c.y).SampleFrom(ctx, draws, rng.New(3, 0)); err != nil {
+			t.Fatal(err)
+		}
+		for k := range 2 {
+			want := mean[k] / sum
+			sd := math.Sqrt(square[k]/sum - want*want)
+			m, s := stat.MeanStdDev(mat.Col(nil, k, draws), nil)
+			t.Logf("%s, θ%d: mean %.3f sd %.3f, exact %.3f %.3f", name, k+1, m, s, want, sd)
+			if math.Abs(m-want) > 0.2*sd || math.Abs(s/sd-1) > 0.1 {
+				t.Errorf("%s, θ%d: mean %.3f sd %.3f, exact %.3f %.3f", name, k+1, m, s, want, sd)
+			}
 		}
 	}
 }

@@ -23,10 +23,11 @@ type Options struct {
 	// it is within a standard error. Of 10,000 rows or more, 5000 decide which
 	// one with and which one without are trained on all. NLE trains a
 	// flow.NSF{Independent: true} as well, of data that are independent given
-	// the parameters, or, if all data are bits, zeros and ones, the better of
-	// flow.MADE{} and flow.MADE{Independent: true} alone. flow.Matching{} makes
-	// NPE flow matching posterior estimation, flow.Diffusion{} neural posterior
-	// score estimation.
+	// the parameters. But if all data are bits, zeros and ones, it has a
+	// flow.MADE{} and a flow.MADE{Independent: true} to choose from, and if they
+	// are whole numbers from 0 to 2^24 a flow.Counts{} and a
+	// flow.Counts{Independent: true}. flow.Matching{} makes NPE flow matching
+	// posterior estimation, flow.Diffusion{} neural posterior score estimation.
 	Flow flow.Architecture
 	// Ratio is the network and the loss of NRE. If Ratio is nil, they are the
 	// defaults.
