@@ -27,6 +27,18 @@ type candidate struct {
 	regress bool
 }
 
+// simple reports whether a candidate is preferred to those that are not, within
+// a standard error: if it regresses, or has a mass function of independent data.
+func (c candidate) simple() bool {
+	switch a := c.flow.(type) {
+	case flow.MADE:
+		return a.Independent
+	case flow.Counts:
+		return a.Independent
+	}
+	return c.regress
+}
+
 // maxRegressors is the number of data up to which flow.FitOptions.Regress works.
 const maxRegressors = 1024
 
@@ -164,30 +176,30 @@ func (c *choice) each(ctx context.Context, candidates []candidate) ([]*flow.Flow
 	return flows, errors.Join(append(errs, err)...)
 }
 
-// race returns the best candidate that regresses, if there is one, and the best
-// that does not.
+// race returns the best candidate that is simple, if there is one, and the best
+// that is not.
 func (c *choice) race(ctx context.Context, candidates []candidate) ([]candidate, error) {
 	flows, err := c.each(ctx, candidates)
 	if err != nil {
 		return nil, err
 	}
 	var best []candidate
-	for _, regress := range []bool{true, false} {
-		if k := lowest(flows, candidates, regress); k >= 0 {
+	for _, simple := range []bool{true, false} {
+		if k := lowest(flows, candidates, simple); k >= 0 {
 			best = append(best, candidates[k])
 		}
 	}
 	return best, nil
 }
 
-// best returns the best candidate and its network: the best that regresses,
-// unless the best that does not is better by more than a standard error. The
+// best returns the best candidate and its network: the best that is simple,
+// unless the best that is not is better by more than a standard error. The
 // network is nil if none could be trained at all.
 func (c *choice) best(ctx context.Context, candidates []candidate) (best candidate, f *flow.Flow, err error) {
 	flows, err := c.each(ctx, candidates)
-	k, plain := lowest(flows, candidates, true), lowest(flows, candidates, false)
-	if k < 0 || plain >= 0 && c.fit.Validation >= 0 && c.better(flows[plain], flows[k]) {
-		k = plain
+	k, other := lowest(flows, candidates, true), lowest(flows, candidates, false)
+	if k < 0 || other >= 0 && c.fit.Validation >= 0 && c.better(flows[other], flows[k]) {
+		k = other
 	}
 	if k < 0 {
 		return best, nil, err
@@ -196,12 +208,12 @@ func (c *choice) best(ctx context.Context, candidates []candidate) (best candida
 }
 
 // lowest returns the number of the flow with the lowest loss on the rows for
-// validation among those that regress or do not, -1 if there is none. Without
+// validation among those that are simple or are not, -1 if there is none. Without
 // such rows it is the first.
-func lowest(flows []*flow.Flow, candidates []candidate, regress bool) int {
+func lowest(flows []*flow.Flow, candidates []candidate, simple bool) int {
 	best := -1
 	for i, f := range flows {
-		if f != nil && candidates[i].regress == regress && (best < 0 || f.Report().ValidNLL < flows[best].Report().ValidNLL) {
+		if f != nil && candidates[i].simple() == simple && (best < 0 || f.Report().ValidNLL < flows[best].Report().ValidNLL) {
 			best = i
 		}
 	}

@@ -26,8 +26,9 @@ type Options struct {
 	// the parameters. But if all data are bits, zeros and ones, it has a
 	// flow.MADE{} and a flow.MADE{Independent: true} to choose from, and if they
 	// are whole numbers from 0 to 2^24 a flow.Counts{} and a
-	// flow.Counts{Independent: true}. flow.Matching{} makes NPE flow matching
-	// posterior estimation, flow.Diffusion{} neural posterior score estimation.
+	// flow.Counts{Independent: true}; it takes the independent one if it is
+	// within a standard error. flow.Matching{} makes NPE flow matching posterior
+	// estimation, flow.Diffusion{} neural posterior score estimation.
 	Flow flow.Architecture
 	// Ratio is the network and the loss of NRE. If Ratio is nil, they are the
 	// defaults.
