@@ -33,8 +33,9 @@
 // [PCPMap] need few rows: on tables of some hundred to a few thousand rows they
 // are often the best, and cost more to train. [Matching] and [Diffusion] cost
 // least for a step and most for a density; with ten thousand rows or more they
-// come closest to densities with sharp features. [Search] tries many, and
-// [NewEnsemble] mixes those that did well, which is nearly always better than
+// come closest to densities with sharp features. An NSF that is Independent has
+// least to learn of measurements with noise of their own. [Search] tries many,
+// and [NewEnsemble] mixes those that did well, which is nearly always better than
 // any one of them.
 //
 // # Files
