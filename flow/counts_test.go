@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -141,40 +140,6 @@ func TestCountsConditionScore(t *testing.T) {
 			if s := score.At(i, 0); !(math.Abs(s-g) < 1e-6*(1+math.Abs(g))) {
 				t.Errorf("%+v, row %d: ∂/∂y is %g, by differences %g", a, i, s, g)
 			}
-		}
-	}
-}
-
-// The same bits for any number of workers, and after Save and Load.
-func TestCountsSameBits(t *testing.T) {
-	ctx := context.Background()
-	x, y := thinned(500, 1)
-	for _, a := range []Counts{{}, {Hidden: []int{9, 7}, Independent: true}} {
-		var first []byte
-		var f *Flow
-		for _, workers := range []int{1, 2} {
-			f = trained(t, a, x, y, FitOptions{Epochs: 3, Workers: workers})
-			if b := file(t, f); first == nil {
-				first = b
-			} else if !bytes.Equal(b, first) {
-				t.Errorf("independent %v: another flow with %d workers", a.Independent, workers)
-			}
-		}
-		g, err := Load(bytes.NewReader(first), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, v := make([]float64, 500), make([]float64, 500)
-		f.LogProb(u, x, y)
-		g.LogProb(v, x, y)
-		p, q := mat.NewDense(500, 2, nil), mat.NewDense(500, 2, nil)
-		for _, err := range []error{f.Draw(ctx, p, y, rng.New(1, 0)), g.Draw(ctx, q, y, rng.New(1, 0))} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !floats.Equal(u, v) || !mat.Equal(p, q) || !bytes.Equal(file(t, g), first) {
-			t.Errorf("independent %v: other masses, draws or file after Load", a.Independent)
 		}
 	}
 }

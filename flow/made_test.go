@@ -324,43 +324,49 @@ func TestMADEConditionScore(t *testing.T) {
 	}
 }
 
-// The same bits for any number of workers, and after Save and Load.
-func TestMADESameBits(t *testing.T) {
-	ctx := context.Background()
-	x, y, _ := logisticBits(500, 6, 3, 1)
-	for _, a := range []MADE{{}, {Hidden: []int{9, 7}, Independent: true}} {
+// The same bits for any number of workers, and after Save and Load, and no file
+// of a mass function with a scaling.
+func TestMassFunctionsSameBits(t *testing.T) {
+	bits, givenBits, _ := logisticBits(500, 6, 3, 1)
+	counts, givenCounts := thinned(500, 1)
+	for _, c := range []struct {
+		a    Architecture
+		x, y *mat.Dense
+	}{
+		{MADE{}, bits, givenBits}, {MADE{Hidden: []int{9, 7}, Independent: true}, bits, givenBits},
+		{Counts{}, counts, givenCounts}, {Counts{Hidden: []int{9, 7}, Independent: true}, counts, givenCounts},
+	} {
 		var first []byte
 		var f *Flow
 		for _, workers := range []int{1, 2} {
-			f = trained(t, a, x, y, FitOptions{Epochs: 3, Workers: workers})
+			f = trained(t, c.a, c.x, c.y, FitOptions{Epochs: 3, Workers: workers})
 			if b := file(t, f); first == nil {
 				first = b
 			} else if !bytes.Equal(b, first) {
-				t.Errorf("independent %v: another flow with %d workers", a.Independent, workers)
+				t.Errorf("%+v: another flow with %d workers", c.a, workers)
 			}
 		}
 		g, err := Load(bytes.NewReader(first), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(file(t, g), first) {
-			t.Errorf("independent %v: another file after Load", a.Independent)
-		}
-		u, v := make([]float64, 500), make([]float64, 500)
-		f.LogProb(u, x, y)
-		g.LogProb(v, x, y)
-		p, q := mat.NewDense(500, 6, nil), mat.NewDense(500, 6, nil)
-		for _, err := range []error{f.Draw(ctx, p, y, rng.New(1, 0)), g.Draw(ctx, q, y, rng.New(1, 0))} {
+		n, d := c.x.Dims()
+		u, v := make([]float64, n), make([]float64, n)
+		f.LogProb(u, c.x, c.y)
+		g.LogProb(v, c.x, c.y)
+		p, q := mat.NewDense(n, d, nil), mat.NewDense(n, d, nil)
+		ctx := context.Background()
+		for _, err := range []error{f.Draw(ctx, p, c.y, rng.New(1, 0)), g.Draw(ctx, q, c.y, rng.New(1, 0))} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if !floats.Equal(u, v) || !mat.Equal(p, q) {
-			t.Errorf("independent %v: other masses or draws after Load", a.Independent)
+		if !floats.Equal(u, v) || !mat.Equal(p, q) || !bytes.Equal(file(t, g), first) {
+			t.Errorf("%+v: other masses, draws or file after Load", c.a)
 		}
 		f.xs.Mean[0] = 1
 		if _, err := Load(bytes.NewReader(file(t, f)), nil); err == nil || !strings.Contains(err.Error(), "scaling") {
-			t.Errorf("error of a file with a scaling is %v", err)
+			t.Errorf("%+v: error of a file with a scaling is %v", c.a, err)
 		}
 	}
 }

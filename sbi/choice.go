@@ -92,7 +92,7 @@ func (o *Options) train(ctx context.Context, candidates []candidate, x, y *mat.D
 	case !c.alone && (fit.Checkpoint != nil || fit.Resume != nil):
 		return nil, errors.New("Options.Fit: Checkpoint and Resume are of a single network, of a Flow that is given")
 	}
-	if len(candidates) > 1 && rows >= 2*raceRows && fit.ValidationRows == nil && fit.Weights == nil && fit.Proposal == nil {
+	if len(candidates) > 2 && rows >= 2*raceRows && fit.ValidationRows == nil && fit.Weights == nil && fit.Proposal == nil {
 		var err error
 		if candidates, err = c.some(raceRows).race(ctx, candidates); err != nil {
 			return nil, err

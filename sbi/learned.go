@@ -152,8 +152,9 @@ func (t *LearnedTarget) Evaluate(score, theta []float64) (float64, error) {
 // and some of them by a whole one, which goes from mode to mode (Vrugt et al.,
 // 2009). At the end they move until none of their coordinates tells where it
 // began: until the correlations of both, and those of the distances from the
-// mean, are below 0.05 or three standard errors, but 2000 times at most. All particles are evaluated
-// together, which for a network is many times as fast as chains one by one.
+// mean, are below 0.05 or three standard errors, but 2000 times at most. All
+// particles are evaluated together, which for a network is many times as fast as
+// chains one by one.
 //
 // It is an error if the learned likelihood vanishes at all draws of the prior,
 // or if it is so narrow that 500 temperatures do not reach it.

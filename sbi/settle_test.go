@@ -16,7 +16,7 @@ import (
 // whose spreads are parameters, have the distribution of long Markov chains.
 func TestSettle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs thousands of Markov chains' steps")
+		t.Skip("runs long Markov chains; TestBits and TestIndependentData draw in the same way")
 	}
 	ctx := context.Background()
 	task, err := tasks.New("slcp")
