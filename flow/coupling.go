@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
 	"github.com/go-inverse/inverse/internal/kernel"
@@ -118,7 +119,22 @@ func (l *coupling[T]) functions(t *autodiff.Tape[T], x, c autodiff.Var) (raw, ke
 			in = t.ConcatCols(kept, c)
 		}
 	}
-	return l.net.Forward(t, in, c), kept
+	return l.net.Forward(t, in, distinct(t, c)), kept
+}
+
+// distinct returns the first row of c in place of all if they are the same, as
+// they are in draws given one y, so that the gates are computed once. With
+// gradients it returns c.
+func distinct[T kernel.Float](t *autodiff.Tape[T], c autodiff.Var) autodiff.Var {
+	if c == 0 || t.Recording() {
+		return c
+	}
+	_, n := t.Dims(c)
+	v := t.Value(c)
+	if !slices.Equal(v[n:], v[:len(v)-n]) {
+		return c
+	}
+	return t.Rows(c, 0, 1)
 }
 
 func (l *coupling[T]) forward(t *autodiff.Tape[T], x, c autodiff.Var) (z, logDet autodiff.Var) {
@@ -134,13 +150,14 @@ func (l *coupling[T]) prepare(*nn.Params[T]) {}
 
 func (l *coupling[T]) inverse(w *workspace[T], z, c []T, rows int) {
 	t := &w.tape
-	raw, _ := l.functions(t, w.input(z, rows), w.input(c, rows))
-	n, d := l.f.outputs(), len(l.merge)
-	p, part := t.Value(raw), w.take(rows*n)
-	for k, i := range l.change {
-		for r := range rows {
-			copy(part[r*n:(r+1)*n], p[(r*len(l.change)+k)*n:])
+	x := w.input(z, rows)
+	raw, _ := l.functions(t, x, w.input(c, rows))
+	y := t.Value(t.GatherCols(x, l.change))
+	l.f.inverse(w, y, t.Value(raw))
+	n, d := len(l.change), len(l.merge)
+	for r := range rows {
+		for k, i := range l.change {
+			z[r*d+i] = y[r*n+k]
 		}
-		l.f.inverse(w, z, i, d, part)
 	}
 }

@@ -65,6 +65,22 @@ func TestGiven(t *testing.T) {
 			t.Errorf("LogProb of row %d is %g, in a batch %g", i, got, l[i])
 		}
 	}
+	// Nor does it matter to draws whether all rows of y are the same.
+	z, same, mixed := mat.NewDense(200, 2, nil), mat.NewDense(200, 2, nil), mat.NewDense(200, 2, nil)
+	rng.FillNormal(z.RawMatrix().Data, rng.New(3, 0))
+	f.Generate(same, z, many)
+	many.SetRow(199, y.RawRowView(5))
+	f.Generate(mixed, z, many)
+	for i := range 199 {
+		for j, v := range same.RawRowView(i) {
+			if w := mixed.At(i, j); math.Abs(v-w) > 1e-5*(1+math.Abs(w)) {
+				t.Errorf("draw %d is %v, next to one given another y %v", i, same.RawRowView(i), mixed.RawRowView(i))
+			}
+		}
+	}
+	if mat.EqualApprox(same.Slice(199, 200, 0, 2), mixed.Slice(199, 200, 0, 2), 1e-3) {
+		t.Error("y makes no difference to draw 199")
+	}
 	draw := func(p *Posterior) []float64 {
 		m := mat.NewDense(600, 2, nil)
 		p.Src = rng.New(1, 0)

@@ -69,9 +69,9 @@ type univariate[T kernel.Float] interface {
 	// parameters in raw (r×(d·outputs)), and returns the logs of the slopes,
 	// r×d.
 	forward(t *autodiff.Tape[T], x, raw autodiff.Var) (z, logSlope autodiff.Var)
-	// inverse replaces column i of z (rows×d) by the inverses, with the
-	// parameters in raw (rows×outputs).
-	inverse(w *workspace[T], z []T, i, d int, raw []T)
+	// inverse replaces each element of z by the inverse of a function at it,
+	// with the parameters in raw.
+	inverse(w *workspace[T], z, raw []T)
 }
 
 // autoregressive is the layer that transforms x_i by a function that x_1 to
@@ -114,8 +114,15 @@ func (l *autoregressive[T]) forward(t *autodiff.Tape[T], x, c autodiff.Var) (z, 
 func (l *autoregressive[T]) prepare(p *nn.Params[T]) { l.sequential = l.made.Sequential(p) }
 
 func (l *autoregressive[T]) inverse(w *workspace[T], z, c []T, rows int) {
+	column := w.take(rows)
 	l.sequential.Run(z, c, w.take(l.sequential.Scratch(rows)), rows, func(i int, raw []T) {
-		l.f.inverse(w, z, i, l.d, raw)
+		for r := range column {
+			column[r] = z[r*l.d+i]
+		}
+		l.f.inverse(w, column, raw)
+		for r, v := range column {
+			z[r*l.d+i] = v
+		}
 	})
 }
 
@@ -141,15 +148,13 @@ func (affine[T]) forward(t *autodiff.Tape[T], x, raw autodiff.Var) (z, logSlope 
 	return t.Add(t.Mul(s, x), shift), t.Log(s)
 }
 
-func (affine[T]) inverse(w *workspace[T], z []T, i, d int, raw []T) {
-	rows := len(z) / d
-	s := w.take(rows)
-	for r := range s {
-		s[r] = raw[2*r+1]
+func (affine[T]) inverse(w *workspace[T], z, raw []T) {
+	s := w.take(len(z))
+	for i := range s {
+		s[i] = raw[2*i+1]
 	}
 	kernel.Activate(kernel.Softplus, s, s)
-	for r, v := range s {
-		k := r*d + i
-		z[k] = (z[k] - raw[2*r]) / (v + leastSlope)
+	for i, v := range s {
+		z[i] = (z[i] - raw[2*i]) / (v + leastSlope)
 	}
 }

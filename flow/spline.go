@@ -26,15 +26,6 @@ func (f rationalQuadratic[T]) forward(t *autodiff.Tape[T], x, raw autodiff.Var) 
 	return t.Spline(f.spline, x, raw)
 }
 
-func (f rationalQuadratic[T]) inverse(w *workspace[T], z []T, i, d int, raw []T) {
-	rows := len(z) / d
-	column := w.tape.Input(rows, 1)
-	v := w.tape.Value(column)
-	for r := range v {
-		v[r] = z[r*d+i]
-	}
-	x, _ := w.tape.SplineInverse(f.spline, column, w.input(raw, rows))
-	for r, v := range w.tape.Value(x) {
-		z[r*d+i] = v
-	}
+func (f rationalQuadratic[T]) inverse(w *workspace[T], z, raw []T) {
+	autodiff.InvertSplines(f.spline, z, raw, w.take(len(raw)))
 }

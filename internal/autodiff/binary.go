@@ -89,12 +89,17 @@ func (div[T]) backward(t *Tape[T], y *node[T]) {
 	t.give(y.a, y.grad)
 }
 
-// pair is the shape of two operands: a is r×c and b is s×d.
-type pair[T kernel.Float] struct{ r, c, s, d int }
+// pair is the shape of two operands: a is r×c and b is s×d, and k = r/s rows of a
+// meet each row of b.
+type pair[T kernel.Float] struct{ r, c, s, d, k int }
+
+func newPair[T kernel.Float](r, c, s, d int) pair[T] {
+	return pair[T]{r, c, s, d, r / max(s, 1)}
+}
 
 func pairOf[T kernel.Float](t *Tape[T], y *node[T]) pair[T] {
 	s, d := t.Dims(y.b)
-	return pair[T]{y.rows, y.cols, s, d}
+	return newPair[T](y.rows, y.cols, s, d)
 }
 
 func (t *Tape[T]) smaller(a, b Var) bool {
@@ -108,7 +113,7 @@ func (t *Tape[T]) binary(o op[T], name string, a, b Var) (Var, *node[T], pair[T]
 		t.shapePanic(name, a, b)
 	}
 	v, y := t.record(o, node[T]{a: a, b: b, rows: r, cols: c})
-	return v, y, pair[T]{r, c, s, d}
+	return v, y, newPair[T](r, c, s, d)
 }
 
 func (p pair[T]) same() bool { return p.r == p.s && p.c == p.d }
@@ -118,7 +123,7 @@ func (p pair[T]) row(a []T, i int) []T { return a[i*p.c : (i+1)*p.c] }
 
 // meets returns the row of b that row i of a meets.
 func (p pair[T]) meets(b []T, i int) []T {
-	j := i / (p.r / p.s)
+	j := i / p.k
 	return b[j*p.d : (j+1)*p.d]
 }
 

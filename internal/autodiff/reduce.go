@@ -83,7 +83,7 @@ type logSumExp[T kernel.Float] struct{}
 func (logSumExp[T]) backward(t *Tape[T], y *node[T]) {
 	x := &t.nodes[y.a]
 	p := t.floats.take(len(x.val))
-	shape := pair[T]{x.rows, x.cols, x.rows, 1}
+	shape := newPair[T](x.rows, x.cols, x.rows, 1)
 	kernel.SoftmaxRows(x.rows, x.cols, p, x.cols, x.val, x.cols)
 	shape.mul(p, p, y.grad)
 	t.give(y.a, p)

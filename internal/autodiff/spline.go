@@ -28,21 +28,12 @@ func (s *Spline) Params() int { return 3*s.Bins - 1 }
 // y and log dy/dx, both r×c. Row i of raw has the parameters of the c splines
 // one after the other. The tape keeps s until the next Reset.
 func (t *Tape[T]) Spline(s *Spline, x, raw Var) (y, logSlope Var) {
-	return t.spline(s, x, raw, false)
-}
-
-// SplineInverse applies the inverses of the splines of [Tape.Spline].
-func (t *Tape[T]) SplineInverse(s *Spline, y, raw Var) (x, logSlope Var) {
-	return t.spline(s, y, raw, true)
-}
-
-func (t *Tape[T]) spline(s *Spline, x, raw Var, inverse bool) (Var, Var) {
 	r, c := t.Dims(x)
 	if rr, cr := t.Dims(raw); rr != r || cr != c*s.Params() {
 		t.shapePanic("Spline", x, raw)
 	}
 	n, K := r*c, s.Bins
-	v, out := t.record(spline[T]{}, node[T]{a: x, b: raw, rows: r, cols: c, spec: s, transA: inverse})
+	v, out := t.record(spline[T]{}, node[T]{a: x, b: raw, rows: r, cols: c, spec: s})
 	// aux holds the place xi in the bin, aux2 the softmaxes of widths and
 	// heights, aux3 the slopes, idx the bin or -1 outside.
 	out.aux, out.aux2, out.aux3, out.idx = t.floats.take(n), t.floats.take(n*2*K), t.floats.take(n*(K-1)), t.ints.take(n)
@@ -53,7 +44,7 @@ func (t *Tape[T]) spline(s *Spline, x, raw Var, inverse bool) (Var, Var) {
 	// backward pass of the first.
 	l, second := t.record(companion[T]{}, node[T]{a: x, b: raw, rows: r, cols: c})
 	for i, u := range t.nodes[x].val {
-		val[i], second.val[i], xi[i], bin[i] = batch.evaluate(i, u, inverse)
+		val[i], second.val[i], xi[i], bin[i] = batch.evaluate(i, u)
 	}
 	kernel.Log(second.val, second.val)
 	return v, l
@@ -88,29 +79,30 @@ func (s *splineBatch[T]) constrain(raw []T) {
 	K := s.bins
 	P := 3*K - 1
 	for i := range len(raw) / P {
-		p := raw[i*P : (i+1)*P]
-		for part := range 2 {
-			q, f := p[part*K:(part+1)*K], s.frac[(2*i+part)*K:][:K]
-			top := q[0]
-			for _, v := range q[1:] {
-				top = max(top, v)
-			}
-			for j, v := range q {
-				f[j] = v - top
-			}
+		p, f := raw[i*P:(i+1)*P], s.frac[2*i*K:2*(i+1)*K]
+		w, h := p[:K], p[K:2*K]
+		topW, topH := w[0], h[0]
+		for j := 1; j < K; j++ {
+			topW, topH = max(topW, w[j]), max(topH, h[j])
+		}
+		for j := range K {
+			f[j], f[K+j] = w[j]-topW, h[j]-topH
 		}
 		copy(s.slope[i*(K-1):(i+1)*(K-1)], p[2*K:])
 	}
 	kernel.Exp(s.frac, s.frac)
-	for i := range len(s.frac) / K {
-		f := s.frac[i*K : (i+1)*K]
-		var sum T
-		for _, v := range f {
-			sum += v
+	for i := range len(s.frac) / (2 * K) {
+		f := s.frac[2*i*K : 2*(i+1)*K]
+		w, h := f[:K], f[K:]
+		var sumW, sumH T
+		for j := range K {
+			sumW += w[j]
+			sumH += h[j]
 		}
-		sum = 1 / sum
-		for j := range f {
-			f[j] *= sum
+		sumW, sumH = 1/sumW, 1/sumH
+		for j := range K {
+			w[j] *= sumW
+			h[j] *= sumH
 		}
 	}
 	kernel.Activate(kernel.Softplus, s.slope, s.slope)
@@ -134,14 +126,14 @@ func (s *splineBatch[T]) at(i, k int) (b bin[T]) {
 	return b
 }
 
-// find returns the bin of spline i that holds u, which is a y if inverse.
-func (s *splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
+// find returns the bin of spline i that holds the x or the y.
+func (s *splineBatch[T]) find(i int, u T, isY bool) (int, bin[T]) {
 	K := s.bins
 	ws, hs := s.frac[2*i*K:(2*i+1)*K], s.frac[(2*i+1)*K:(2*i+2)*K]
 	x, y, k := -s.bound, -s.bound, 0
 	for ; k < K-1; k++ {
 		x1, y1 := x+s.w0+s.w1*ws[k], y+s.h0+s.h1*hs[k]
-		if inverse && u < y1 || !inverse && u < x1 {
+		if isY && u < y1 || !isY && u < x1 {
 			break
 		}
 		x, y = x1, y1
@@ -151,47 +143,58 @@ func (s *splineBatch[T]) find(i int, u T, inverse bool) (int, bin[T]) {
 	return k, b
 }
 
-// evaluate returns the value of spline i or its inverse at u, the slope of
-// that function there, the place xi in the bin and the number of the bin, -1
-// outside of the bounds.
-func (s *splineBatch[T]) evaluate(i int, u T, inverse bool) (value, slope, xi T, k int) {
-	if !(u > -s.bound && u < s.bound) {
-		return u, 1, 0, -1
+// evaluate returns the value and the slope of spline i at x, the place xi in the
+// bin and the number of the bin, -1 outside of the bounds.
+func (s *splineBatch[T]) evaluate(i int, x T) (y, slope, xi T, k int) {
+	if !(x > -s.bound && x < s.bound) {
+		return x, 1, 0, -1
 	}
-	k, b := s.find(i, u, inverse)
+	k, b := s.find(i, x, false)
 	m := b.h / b.w // the s of the paper
 	e := b.d0 + b.d1 - 2*m
-	if inverse { // the stable root of (29)
-		eta := u - b.y
-		qa := b.h*(m-b.d0) + eta*e
-		qb := b.h*b.d0 - eta*e
-		qc := -m * eta
-		root := T(math.Sqrt(float64(max(0, qb*qb-4*qa*qc))))
-		xi = min(max(0, 2*qc/(-qb-root)), 1)
-		value = b.x + xi*b.w
-	} else {
-		xi = (u - b.x) / b.w
-	}
+	xi = (x - b.x) / b.w
 	q := xi * (1 - xi)
 	den := m + e*q
-	if !inverse {
-		value = b.y + b.h*(m*xi*xi+b.d0*q)/den // (4)
-	}
+	y = b.y + b.h*(m*xi*xi+b.d0*q)/den                                      // (4)
 	slope = m * m * (b.d1*xi*xi + 2*m*q + b.d0*(1-xi)*(1-xi)) / (den * den) // (5)
-	if inverse {
-		slope = 1 / slope
+	return y, slope, xi, k
+}
+
+// solve returns the x at which spline i is y.
+func (s *splineBatch[T]) solve(i int, y T) T {
+	if !(y > -s.bound && y < s.bound) {
+		return y
 	}
-	return value, slope, xi, k
+	_, b := s.find(i, y, true)
+	m := b.h / b.w
+	e := b.d0 + b.d1 - 2*m
+	// The stable root of (29).
+	eta := y - b.y
+	qa := b.h*(m-b.d0) + eta*e
+	qb := b.h*b.d0 - eta*e
+	qc := -m * eta
+	root := T(math.Sqrt(float64(max(0, qb*qb-4*qa*qc))))
+	xi := min(max(0, 2*qc/(-qb-root)), 1)
+	return b.x + xi*b.w
+}
+
+// InvertSplines replaces each y of v by the x at which a spline is y. The
+// parameters of the splines stand in raw, one after the other. work is as long
+// as raw.
+func InvertSplines[T kernel.Float](s *Spline, v, raw, work []T) {
+	fractions := 2 * s.Bins * len(v)
+	batch := newSplineBatch(s, work[:fractions], work[fractions:])
+	batch.constrain(raw)
+	for i, y := range v {
+		v[i] = batch.solve(i, y)
+	}
 }
 
 type spline[T kernel.Float] struct{}
 
-// backward differentiates y = f(x, θ) and l = log f'(x). For the inverse
-// x = f⁻¹(y), l = -log f'(x), the implicit function theorem gives, with
-// c = x̄ - l̄ ∂l/∂x, ȳ = c/f' and for the parameters the cotangents -c/f' of y
-// and -l̄ of l.
+// backward differentiates y = f(x, θ) and l = log f'(x).
 func (spline[T]) backward(t *Tape[T], out *node[T]) {
-	s, inverse := out.spec.(*Spline), out.transA
+	s := out.spec.(*Spline)
 	K, P := s.Bins, s.Params()
 	sb := newSplineBatch(s, out.aux2, out.aux3)
 	// The derivative of softplus where its value is y is 1 - e⁻ʸ.
@@ -216,13 +219,7 @@ func (spline[T]) backward(t *Tape[T], out *node[T]) {
 		}
 		b := sb.at(i, k)
 		d := b.differentiate(out.aux[i])
-		if inverse {
-			ybar = -(ybar - lbar*d.lxi/b.w) / d.slope
-			lbar = -lbar
-			if gx != nil {
-				gx[i] -= ybar
-			}
-		} else if gx != nil {
+		if gx != nil {
 			gx[i] += ybar*d.slope + lbar*d.lxi/b.w
 		}
 		if graw == nil {

@@ -57,7 +57,11 @@ func NewResNet[T kernel.Float](p *Params[T], name string, in, out int, o *ResNet
 		if o.LayerNorm {
 			b.norm = NewLayerNorm(p, block+".norm", o.Width)
 		}
-		b.up = NewLinear(p, block+".up", o.Width, o.Width, kernel.Identity)
+		act := o.Act
+		if o.Context > 0 && o.Condition == FiLM {
+			act = kernel.Identity // it comes after the modulation
+		}
+		b.up = NewLinear(p, block+".up", o.Width, o.Width, act)
 		b.down = NewLinear(p, block+".down", o.Width, o.Width, kernel.Identity)
 		switch {
 		case o.Context == 0:
@@ -77,7 +81,7 @@ func NewResNet[T kernel.Float](p *Params[T], name string, in, out int, o *ResNet
 }
 
 // Forward returns the outputs for the rows of x with the contexts c, the zero
-// Var if the network has none.
+// Var if the network has none. Of GLU and FiLM there may be one for all rows.
 func (r *ResNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 	if r.o.Context > 0 && r.o.Condition == Concat {
 		x = t.ConcatCols(x, c)
@@ -90,9 +94,9 @@ func (r *ResNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var
 		}
 		u = b.up.Forward(t, t.Activate(r.o.Act, u))
 		if b.condition != nil && r.o.Condition == FiLM {
-			u = modulate(t, u, b.condition.Forward(t, c))
+			u = t.Activate(r.o.Act, modulate(t, u, b.condition.Forward(t, c)))
 		}
-		u = b.down.Forward(t, t.Activate(r.o.Act, u))
+		u = b.down.Forward(t, u)
 		if b.condition != nil && r.o.Condition == GLU {
 			u = t.Mul(u, b.condition.Forward(t, c))
 		}
