@@ -25,12 +25,23 @@ func Coordinates(pri Prior) prior.Transform {
 // twentieth of the width.
 const steepness = 20
 
-// softBox is the transform of a box in Coordinates.
-type softBox struct{ lower, upper []float64 }
+// softBox is the transform of a box in Coordinates, with the numbers next to the
+// sides and the sum of log(U - L).
+type softBox struct {
+	lower, upper []float64
+	first, last  []float64
+	logVolume    float64
+}
 
 func newSoftBox(b *prior.Box) *softBox {
-	lower, upper := sides(b)
-	return &softBox{lower, upper}
+	s := new(softBox)
+	s.lower, s.upper = sides(b)
+	for i, l := range s.lower {
+		h := s.upper[i]
+		s.first, s.last = append(s.first, math.Nextafter(l, h)), append(s.last, math.Nextafter(h, l))
+		s.logVolume += math.Log(h - l)
+	}
+	return s
 }
 
 // sides returns the sides of the box, which its transform takes the far ends of
@@ -58,26 +69,28 @@ func (s *softBox) Dims() (x, u int) { return len(s.lower), len(s.lower) }
 // softplus returns log(1 + exp(a)).
 func softplus(a float64) float64 { return math.Max(a, 0) + math.Log1p(math.Exp(-math.Abs(a))) }
 
-// rise returns the share of the width from a side at u below the middle.
-func rise(u float64) float64 {
-	return (softplus(steepness*u) - softplus(steepness*(u-1))) / steepness
-}
-
 func (s *softBox) Constrain(x, u []float64) (logDet float64) {
 	for i, v := range u {
 		l, h := s.lower[i], s.upper[i]
 		// From the nearer side, so that neither loses digits.
+		near := math.Min(v, 1-v)
+		a, b := softplus(steepness*near), softplus(steepness*(near-1))
+		share := (a - b) / steepness
 		if v < 0.5 {
-			x[i] = l + (h-l)*rise(v)
+			x[i] = l + (h-l)*share
 		} else {
-			x[i] = h - (h-l)*rise(1-v)
+			x[i] = h - (h-l)*share
 		}
-		x[i] = math.Min(math.Max(x[i], math.Nextafter(l, h)), math.Nextafter(h, l))
-		// The slope is σ(ku) σ(k - ku) (1 - exp(-k)).
-		logDet += math.Log(h-l) - softplus(-steepness*v) - softplus(steepness*(v-1)) + math.Log1p(-math.Exp(-steepness))
+		x[i] = math.Min(math.Max(x[i], s.first[i]), s.last[i])
+		// The slope is σ(ku) σ(k - ku) (1 - exp(-k)), the same at u and 1 - u,
+		// and log σ(ku) = ku - a.
+		logDet += steepness*near - a - b + logMiddle
 	}
-	return logDet
+	return logDet + s.logVolume
 }
+
+// logMiddle is log(1 - exp(-k)).
+var logMiddle = math.Log1p(-math.Exp(-steepness))
 
 func (s *softBox) Unconstrain(u, x []float64) error {
 	for i, v := range x {
