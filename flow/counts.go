@@ -15,22 +15,21 @@ import (
 )
 
 // Counts is a mass function of counts, whole numbers from 0 on: each has what a
-// mixture of logistic distributions of its root has between √x and √(x+1),
+// mixture of normal distributions of its root has between √x and √(x+1),
 //
-//	q(x_j|x_1, ..., x_{j-1}, y) = Σ_k w_k [σ(a_k (√(x_j+1) - m_k)) - σ(a_k (√x_j - m_k))]
+//	q(x_j|x_1, ..., x_{j-1}, y) = Σ_k w_k [Φ(a_k (√(x_j+1) - m_k)) - Φ(a_k (√x_j - m_k))]
 //
 // and of x_j = 0 also what is below 0. Weights w_k, means m_k and inverse scales
 // a_k are functions of the counts before and of the context, by the network of
-// Germain, Gregor, Murray and Larochelle (2015). The mixture between the edges
-// of bins is that of Salimans, Karpathy, Chen and Kingma (2017), for the levels
-// of an image; the root makes the spread of small counts and of large ones
-// alike (Anscombe, 1948).
+// Germain, Gregor, Murray and Larochelle (2015). The root of a count of Poisson
+// or of a binomial distribution is nearly normal, with a spread that does not
+// depend on its mean (Anscombe, 1948).
 //
 // Its LogProb is a log mass, -Inf for what is no count, and draws are counts. A
 // normal z maps to the quantile of x_j at Φ(z), which has no inverse: the z of
 // any counts are NaN. Counts are at most 2^24, or 2^53 with Float64.
 type Counts struct {
-	Components int   // of the mixtures, 5 if 0
+	Components int   // of the mixtures, 3 if 0
 	Hidden     []int // widths of the hidden layers, {50, 50} if empty, or as many as there are counts if that is more
 	// Independent makes the counts independent of each other given y.
 	Independent bool
@@ -51,7 +50,7 @@ func (a Counts) resolve(dx, dc int) (Architecture, error) {
 		width = max(width, dx)
 	}
 	err := errors.Join(
-		count("Counts", "Components", &a.Components, 5, 1),
+		count("Counts", "Components", &a.Components, 3, 1),
 		widths("Counts", "Hidden", &a.Hidden, width, width),
 	)
 	return a, err
@@ -163,14 +162,14 @@ func (m *counts[T]) measure(p *nn.Params[T], x *mat.Dense, rows []int) {
 const below = -1e4
 
 // bins records, with a row for each count and a column for each component, the
-// edges of its bin and their distance, and the middles of the bins as the
+// upper edges of its bin and the widths, and the middles of the bins as the
 // network sees them.
-func (m *counts[T]) bins(t *autodiff.Tape[T], x autodiff.Var) (lower, upper, width, middle autodiff.Var) {
+func (m *counts[T]) bins(t *autodiff.Tape[T], x autodiff.Var) (upper, width, middle autodiff.Var) {
 	rows, _ := t.Dims(x)
 	center, spread := t.Value(t.Param(m.center)), t.Value(t.Param(m.spread))
 	n := rows * m.d
-	lower, upper, width, middle = t.Input(n, m.k), t.Input(n, m.k), t.Input(n, m.k), t.Input(rows, m.d)
-	lo, hi, w, mid := t.Value(lower), t.Value(upper), t.Value(width), t.Value(middle)
+	upper, width, middle = t.Input(n, m.k), t.Input(n, m.k), t.Input(rows, m.d)
+	up, w, mid := t.Value(upper), t.Value(width), t.Value(middle)
 	for i, v := range t.Value(x) {
 		c, s := float64(center[i%m.d]), float64(spread[i%m.d])
 		a, b := (math.Sqrt(float64(v))-c)/s, (math.Sqrt(float64(v)+1)-c)/s
@@ -179,29 +178,24 @@ func (m *counts[T]) bins(t *autodiff.Tape[T], x autodiff.Var) (lower, upper, wid
 			a = below
 		}
 		for k := i * m.k; k < (i+1)*m.k; k++ {
-			lo[k], hi[k], w[k] = T(a), T(b), T(b-a)
+			up[k], w[k] = T(b), T(b-a)
 		}
 	}
-	return lower, upper, width, middle
+	return upper, width, middle
 }
 
 func (m *counts[T]) logProb(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 	return t.Neg(m.loss(t, nil, x, c))
 }
 
-// loss uses that, with u = a (√(x+1) - m), l = a (√x - m) and w = u - l,
-//
-//	σ(u) - σ(l) = σ(u) σ(-l) (1 - e^-w),  1 - e^-w = tanh(w/2) (1 + e^-w).
 func (m *counts[T]) loss(t *autodiff.Tape[T], _ *optim.Block, x, c autodiff.Var) autodiff.Var {
 	rows, _ := t.Dims(x)
-	lower, upper, width, middle := m.bins(t, x)
+	upper, width, middle := m.bins(t, x)
 	raw := t.Reshape(m.net.Forward(t, middle, c), rows*m.d, 3*m.k)
 	logWeight := t.LogSoftmax(t.Cols(raw, 0, m.k))
 	mean := t.Cols(raw, m.k, 2*m.k)
 	a := t.AddConst(t.Exp(t.Cols(raw, 2*m.k, 3*m.k)), leastSlope)
-	u, l, w := t.Mul(a, t.Sub(upper, mean)), t.Mul(a, t.Sub(lower, mean)), t.Mul(a, width)
-	mass := t.Sub(t.Log(t.Tanh(t.Scale(0.5, w))), t.Add(t.Softplus(t.Neg(u)), t.Softplus(l)))
-	mass = t.Add(mass, t.Softplus(t.Neg(w)))
+	mass := t.LogNormalMass(t.Mul(a, t.Sub(upper, mean)), t.Mul(a, width))
 	log := t.LogSumExp(t.Add(logWeight, mass))
 	return t.Neg(t.RowSums(t.Reshape(log, rows, m.d)))
 }
@@ -244,29 +238,27 @@ func quantileOfCounts[T kernel.Float](z float64, raw []T, center, spread float64
 	if math.IsNaN(z) || math.IsNaN(top) {
 		return math.NaN()
 	}
-	lower, _ := logCDF(z)
-	upper, _ := logCDF(-z)
-	odds, tail, sign := lower-upper, math.Exp(math.Min(lower, upper)), 1.0
-	if z > 0 {
-		sign = -1 // the tail is the upper one
-	}
 	component := func(k int) (m, a float64) {
 		return float64(raw[n+k]), math.Exp(float64(raw[2*n+k])) + leastSlope
 	}
 	lo, hi, total := math.Inf(1), math.Inf(-1), 0.0
 	for k := range n {
 		m, a := component(k)
-		lo, hi = math.Min(lo, m+odds/a), math.Max(hi, m+odds/a)
+		lo, hi = math.Min(lo, m+z/a), math.Max(hi, m+z/a)
 		total += math.Exp(float64(raw[k]) - top)
 	}
+	// The smaller tails are compared, the upper ones if z > 0.
+	sign := math.Copysign(1, -z)
+	tail := func(t float64) float64 { return math.Erfc(-sign * t * (1 / math.Sqrt2)) }
+	want := tail(z)
 	for range 60 {
 		mid := (lo + hi) / 2
 		var p float64
 		for k := range n {
 			m, a := component(k)
-			p += math.Exp(float64(raw[k])-top) / total / (1 + math.Exp(-sign*a*(mid-m)))
+			p += math.Exp(float64(raw[k])-top) / total * tail(a*(mid-m))
 		}
-		if (p < tail) == (sign > 0) {
+		if (p < want) == (sign > 0) {
 			lo = mid
 		} else {
 			hi = mid

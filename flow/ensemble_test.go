@@ -14,6 +14,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/go-inverse/inverse"
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/sampler"
 )
@@ -27,7 +28,7 @@ func (n normal) Dims() (x, y int) { return 1, 1 }
 
 func (n normal) LogProb(dst []float64, x, y *mat.Dense) {
 	for i := range dst {
-		dst[i] = logNormal((x.At(i, 0)-n.mean(y, i))/n.sd) - math.Log(n.sd)
+		dst[i] = kernel.LogNormal((x.At(i, 0)-n.mean(y, i))/n.sd) - math.Log(n.sd)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestEnsemble(t *testing.T) {
 		t.Errorf("variance is %g, want %g", variance, wantVar)
 	}
 	for _, x := range []float64{7, 12, 13.3, 111} {
-		want := math.Log(0.25*math.Exp(logNormal(x-7)) + 0.75*2*math.Exp(logNormal(2*(x-13))))
+		want := math.Log(0.25*math.Exp(kernel.LogNormal(x-7)) + 0.75*2*math.Exp(kernel.LogNormal(2*(x-13))))
 		if got := p.LogProb([]float64{x}); math.Abs(got-want) > 1e-12*math.Abs(want) {
 			t.Errorf("LogProb(%g) is %g, want %g", x, got, want)
 		}
@@ -194,7 +195,7 @@ func TestSearch(t *testing.T) {
 type target struct{ mean, sd, logConst float64 }
 
 func (d target) LogProb(x []float64) float64 {
-	return logNormal((x[0]-d.mean)/d.sd) - math.Log(d.sd) + d.logConst
+	return kernel.LogNormal((x[0]-d.mean)/d.sd) - math.Log(d.sd) + d.logConst
 }
 
 func TestCorrect(t *testing.T) {

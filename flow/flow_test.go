@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/go-inverse/inverse/internal/autodiff"
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/prior"
 )
@@ -116,7 +117,7 @@ func TestInvertible(t *testing.T) {
 		for i := range rows {
 			want := logDet[i]
 			for j := range dx {
-				want += logNormal(z.At(i, j))
+				want += kernel.LogNormal(z.At(i, j))
 				if d := math.Abs(back.At(i, j) - x.At(i, j)); !(d < 1e-10*math.Abs(x.At(i, j))) {
 					t.Fatalf("x[%d,%d] = %g comes back as %g, off by %g", i, j, x.At(i, j), back.At(i, j), d)
 				}

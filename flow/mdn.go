@@ -216,27 +216,12 @@ func copyTo[T kernel.Float](dst []float64, src []T) {
 	}
 }
 
-// logNormal returns log N(t; 0, 1).
-func logNormal(t float64) float64 { return -t*t/2 - halfLog2Pi }
-
-// logCDF returns log Φ(t) and its derivative φ(t)/Φ(t).
-func logCDF(t float64) (l, slope float64) {
-	if t > -30 {
-		p := 0.5 * math.Erfc(-t*(1/math.Sqrt2))
-		return math.Log(p), math.Exp(logNormal(t)) / p
-	}
-	// Abramowitz and Stegun 26.2.12, whose next term is below 10⁻¹².
-	u := 1 / (t * t)
-	s := 1 - u*(1-u*(3-u*(15-u*105)))
-	return logNormal(t) - math.Log(-t) + math.Log(s), -t / s
-}
-
 // quantile returns the t for which log Φ(t) = l, for l at most log 1/2. As
 // log Φ is concave, Newton's method from the left does not overshoot.
 func quantile(l float64) float64 {
 	t := -math.Sqrt(-2 * l)
 	for range 50 {
-		v, slope := logCDF(t)
+		v, slope := kernel.LogNormalCDF(t)
 		step := (l - v) / slope
 		t += step
 		if !(math.Abs(step) > 1e-15*math.Abs(t)) {

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/rng"
 	"github.com/go-inverse/inverse/prior"
 )
@@ -118,7 +119,7 @@ func crescents(n int, seed uint64) (x, y *mat.Dense, logp func(x, y []float64) f
 			w := side*u - 0.3
 			radius := math.Hypot(w, v)
 			if w > 0 { // the angle is within π/2; the element of area is radius
-				p += 0.5 / math.Pi / radius / sd * math.Exp(logNormal((radius-1)/sd))
+				p += 0.5 / math.Pi / radius / sd * math.Exp(kernel.LogNormal((radius-1)/sd))
 			}
 		}
 		return math.Log(p)
@@ -182,7 +183,7 @@ func TestBounded(t *testing.T) {
 	// x₁ given y is normal, cut off at 3.
 	a, b := (3-2.95)/0.1, (2-2.95)/0.1
 	cdf := func(t float64) float64 { return 0.5 * math.Erfc(-t/math.Sqrt2) }
-	want := 2.95 + 0.1*(math.Exp(logNormal(b))-math.Exp(logNormal(a)))/(cdf(a)-cdf(b))
+	want := 2.95 + 0.1*(math.Exp(kernel.LogNormal(b))-math.Exp(kernel.LogNormal(a)))/(cdf(a)-cdf(b))
 	mean := stat.Mean(mat.Col(nil, 0, draws), nil)
 	if math.Abs(mean-want) > 0.01 {
 		t.Errorf("mean of x₁ is %g, want %g", mean, want)
@@ -214,7 +215,7 @@ func TestRecoversIndependent(t *testing.T) {
 	logp := func(x, y []float64) float64 {
 		v := y[0]
 		sd := 0.1 * math.Exp(v)
-		return logNormal((x[0]-math.Sin(2*v))/sd) - math.Log(sd) - (x[1] - v*v) - math.Exp(v*v-x[1])
+		return kernel.LogNormal((x[0]-math.Sin(2*v))/sd) - math.Log(sd) - (x[1] - v*v) - math.Exp(v*v-x[1])
 	}
 	x, y := draw(n, 1)
 	tx, ty := draw(4000, 2)

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/floats"
+
+	"github.com/go-inverse/inverse/internal/kernel"
 )
 
 // conditionals are the distributions of x_i given x_1 to x_{i-1}, one after
@@ -50,7 +52,7 @@ func (g *conditionals) start() {
 // next goes on to the next variable, where that of the current one is x.
 func (g *conditionals) next(x float64) {
 	for k := range g.w {
-		g.w[k] += logNormal((x-g.mean[k])/g.sd[k]) - math.Log(g.sd[k])
+		g.w[k] += kernel.LogNormal((x-g.mean[k])/g.sd[k]) - math.Log(g.sd[k])
 	}
 	floats.AddConst(-floats.LogSumExp(g.w), g.w)
 	g.x[g.i] = x
@@ -78,7 +80,7 @@ func (g *conditionals) condition() {
 // logProb returns the log density of the current variable at x.
 func (g *conditionals) logProb(x float64) float64 {
 	for k, w := range g.w {
-		g.buf[k] = w + logNormal((x-g.mean[k])/g.sd[k]) - math.Log(g.sd[k])
+		g.buf[k] = w + kernel.LogNormal((x-g.mean[k])/g.sd[k]) - math.Log(g.sd[k])
 	}
 	return floats.LogSumExp(g.buf)
 }
@@ -87,12 +89,12 @@ func (g *conditionals) logProb(x float64) float64 {
 // and its derivative in x.
 func (g *conditionals) tail(x, sign float64) (l, slope float64) {
 	for k, w := range g.w {
-		v, _ := logCDF(sign * (x - g.mean[k]) / g.sd[k])
+		v, _ := kernel.LogNormalCDF(sign * (x - g.mean[k]) / g.sd[k])
 		g.buf[k] = w + v
 	}
 	l = floats.LogSumExp(g.buf)
 	for k, w := range g.w {
-		slope += sign * math.Exp(w+logNormal((x-g.mean[k])/g.sd[k])-l) / g.sd[k]
+		slope += sign * math.Exp(w+kernel.LogNormal((x-g.mean[k])/g.sd[k])-l) / g.sd[k]
 	}
 	return l, slope
 }
@@ -120,7 +122,7 @@ func (g *conditionals) fromNormal(z float64) float64 {
 	if z > 0 {
 		sign = -1
 	}
-	want, _ := logCDF(sign * z)
+	want, _ := kernel.LogNormalCDF(sign * z)
 	x := (lo + hi) / 2
 	for range 200 {
 		l, slope := g.tail(x, sign)

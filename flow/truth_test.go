@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/rng"
 )
 
@@ -116,7 +117,7 @@ func shiftedMixture() known {
 						e[i] -= l[k][i][j] * e[j]
 					}
 					e[i] /= l[k][i][i]
-					terms[k] += logNormal(e[i]) - math.Log(l[k][i][i])
+					terms[k] += kernel.LogNormal(e[i]) - math.Log(l[k][i][i])
 				}
 			}
 			return floats.LogSumExp(terms[:])

@@ -14,6 +14,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/go-inverse/inverse/internal/kernel"
 	"github.com/go-inverse/inverse/internal/rng"
 )
 
@@ -107,7 +108,7 @@ func (s split) gaussian(t testing.TB) float64 {
 	rows, _ := s.testX.Dims()
 	for i := range rows {
 		predicted := mat.Dot(&w, mat.NewVecDense(d+1, append([]float64{1}, s.testY.RawRowView(i)...)))
-		nll -= (logNormal((s.testX.At(i, 0)-predicted)/sd) - math.Log(sd)) / float64(rows)
+		nll -= (kernel.LogNormal((s.testX.At(i, 0)-predicted)/sd) - math.Log(sd)) / float64(rows)
 	}
 	return nll
 }
@@ -124,7 +125,7 @@ func TestUCIBaseline(t *testing.T) {
 		var nll float64
 		n, _ := s.testX.Dims()
 		for i := range n {
-			nll -= logNormal(s.testX.At(i, 0)) / float64(n)
+			nll -= kernel.LogNormal(s.testX.At(i, 0)) / float64(n)
 		}
 		if math.Abs(nll-c.normal) > 6e-4 {
 			t.Errorf("%s: NLL of N(0, 1) is %.4f, want %.3f", c.set, nll, c.normal)

@@ -147,6 +147,7 @@ func TestGradients(t *testing.T) {
 		{name: "RowSums", in: [][2]int{{3, 4}}, f: func(t *T, in []Var) Var { return t.RowSums(t.Square(in[0])) }},
 		{name: "ColSums", in: [][2]int{{3, 4}}, f: func(t *T, in []Var) Var { return t.ColSums(t.Square(in[0])) }},
 		{name: "GroupSums", in: [][2]int{{6, 4}}, f: func(t *T, in []Var) Var { return t.GroupSums(t.Square(in[0]), 3) }},
+		{name: "LogNormalMass", in: [][2]int{{4, 5}, {4, 5}}, f: func(t *T, in []Var) Var { return t.LogNormalMass(in[0], t.Exp(in[1])) }},
 		{name: "LogSumExp", in: [][2]int{{3, 4}}, f: func(t *T, in []Var) Var { return t.LogSumExp(in[0]) }},
 		{name: "Softmax", in: [][2]int{{3, 4}}, f: func(t *T, in []Var) Var { return t.Softmax(in[0]) }},
 		{name: "LogSoftmax", in: [][2]int{{3, 4}}, f: func(t *T, in []Var) Var { return t.LogSoftmax(in[0]) }},
