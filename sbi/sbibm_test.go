@@ -45,7 +45,7 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 
 // budgetOptions are the options of a method for a number of simulations of a
 // task: with few of them networks are small next to their uncertainty, and are
-// averaged; with many, the weights of likelihoods are averaged over the steps.
+// averaged. The weights of likelihoods are averaged over the steps.
 // Posteriors are learned by the default candidates or by Diffusion, likelihoods
 // by the default candidates.
 //
@@ -55,7 +55,7 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 	o := sbi.Options{Fit: &flow.FitOptions{Drops: 1}, Src: rng.New(2, seed)}
 	switch {
-	case method == "NPE" && n <= 2000:
+	case n <= 2000:
 		o.Ensemble = 5
 	case n <= 20_000:
 		o.Ensemble = 3
@@ -66,7 +66,7 @@ func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 			o.Ensemble = 3
 		}
 	}
-	if n > 20_000 && strings.HasSuffix(method, "NLE") {
+	if strings.HasSuffix(method, "NLE") {
 		o.Fit = &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3}
 	}
 	o.Screen = task == "slcp_distractors"
@@ -135,13 +135,10 @@ var learners = map[string]struct {
 // budgetRounds is the number of rounds of a number of simulations: training is
 // long where there are many.
 func budgetRounds(n int) int {
-	switch {
-	case n > 20_000:
+	if n > 20_000 {
 		return 2
-	case n > 2000:
-		return 3
 	}
-	return 5
+	return 3
 }
 
 func givenOne(f func(y []float64) *sbi.Posterior) given {
