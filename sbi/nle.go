@@ -108,12 +108,15 @@ func NLE(ctx context.Context, pri Prior, table *Table, opt *Options) (*NeuralLik
 
 // Given returns the posterior density given independent repeats of the
 // experiment, one or more: each y has one, or several side by side if there is a
-// RepeatSize. If there is none, or if one has not as many elements
-// as the data that q was trained on or one that is not finite, Sample and
-// Evaluate say so.
+// RepeatSize. If there is none, or if one has not as many elements as the data
+// that q was trained on, one that is not finite, or one that a mass function of
+// bits or counts has no mass for, Sample and Evaluate say so.
 func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 	want, _ := l.Flow.Dims()
 	repeats, data, err := l.Features.repeats(y, l.RepeatSize, want)
+	for k := 0; k < len(data) && err == nil; k++ {
+		err = l.hasMass(repeats[k], data[k].RawRowView(0))
+	}
 	if err != nil {
 		return newLearnedTarget(l.Prior, nil, err)
 	}
@@ -154,6 +157,40 @@ func (l *NeuralLikelihood) Given(y ...[]float64) *LearnedTarget {
 		}
 		return nil
 	}, nil)
+}
+
+// hasMass returns an error if q is a mass function that has no mass for data,
+// which it sees the features of, whatever the parameters are.
+func (l *NeuralLikelihood) hasMass(y, features []float64) error {
+	q := l.Flow
+	if e, ok := q.(*flow.Ensemble); ok {
+		q = e.Members()[0]
+	}
+	f, ok := q.(*flow.Flow)
+	if !ok {
+		return nil
+	}
+	for k, v := range features {
+		var want string
+		switch f.Architecture().(type) {
+		case flow.MADE:
+			if v != 0 && v != 1 {
+				want = "a bit, 0 or 1"
+			}
+		case flow.Counts:
+			if v < 0 || v != math.Trunc(v) {
+				want = "a count, a whole number from 0 on"
+			}
+		}
+		if want != "" {
+			j := k
+			if l.Features.Columns != nil {
+				j = l.Features.Columns[k]
+			}
+			return fmt.Errorf("sbi: y[%d] is %g, want %s, as in all simulations", j, y[j], want)
+		}
+	}
+	return nil
 }
 
 // unconstrained returns theta in the unconstrained coordinates of the prior.

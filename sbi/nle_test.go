@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -103,6 +104,10 @@ func TestBits(t *testing.T) {
 		}
 		return l
 	})
+	y[3] = 0.5
+	if err := nle.Given(y).SampleFrom(ctx, mat.NewDense(2, 2, nil), rng.New(3, 0)); err == nil || !strings.Contains(err.Error(), "y[3] is 0.5, want a bit") {
+		t.Errorf("error is %v", err)
+	}
 }
 
 // checkMoments compares draws of two parameters with the means and standard
@@ -198,5 +203,11 @@ func TestIndependentData(t *testing.T) {
 			}
 			return l
 		})
+		if name == "counts" {
+			c.y[2] = 6.5
+			if _, err := nle.Given(c.y).Evaluate(nil, []float64{2, 0}); err == nil || !strings.Contains(err.Error(), "y[2] is 6.5, want a count") {
+				t.Errorf("error is %v", err)
+			}
+		}
 	}
 }
