@@ -55,6 +55,13 @@
 // needs the fewest simulations of all on the tasks of the sbibm benchmark: data
 // with densities, counts, or a hundred bits. RepeatSize in the options tells it
 // of repeats that are side by side, and Screen leaves out data that are noise.
+// There it has few rounds, so that the first are not too small to tell where to
+// simulate next, and averages networks and weights:
+//
+//	nle, table, err := sbi.SNLE(ctx, pri, sim, y, 1000, &sbi.Sequential{Rounds: 3, Options: sbi.Options{
+//		Ensemble: 5,                     // 3 with 10,000 simulations
+//		Fit:      &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3},
+//	}})
 //
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].
