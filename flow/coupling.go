@@ -103,8 +103,9 @@ func (l *coupling[T]) initialize(p *nn.Params[T]) {
 }
 
 // functions returns the parameters of the functions, and the variables that
-// are kept, the zero Var if there are none.
-func (l *coupling[T]) functions(t *autodiff.Tape[T], x, c autodiff.Var) (raw, kept autodiff.Var) {
+// are kept, the zero Var if there are none. The gates have the contexts of c, or
+// one for all rows.
+func (l *coupling[T]) functions(t *autodiff.Tape[T], x, c, gates autodiff.Var) (raw, kept autodiff.Var) {
 	var in autodiff.Var
 	switch {
 	case len(l.keep) == 0 && l.contexts == 0:
@@ -119,26 +120,11 @@ func (l *coupling[T]) functions(t *autodiff.Tape[T], x, c autodiff.Var) (raw, ke
 			in = t.ConcatCols(kept, c)
 		}
 	}
-	return l.net.Forward(t, in, distinct(t, c)), kept
-}
-
-// distinct returns the first row of c in place of all if they are the same, as
-// they are in draws given one y, so that the gates are computed once. With
-// gradients it returns c.
-func distinct[T kernel.Float](t *autodiff.Tape[T], c autodiff.Var) autodiff.Var {
-	if c == 0 || t.Recording() {
-		return c
-	}
-	_, n := t.Dims(c)
-	v := t.Value(c)
-	if !slices.Equal(v[n:], v[:len(v)-n]) {
-		return c
-	}
-	return t.Rows(c, 0, 1)
+	return l.net.Forward(t, in, gates), kept
 }
 
 func (l *coupling[T]) forward(t *autodiff.Tape[T], x, c autodiff.Var) (z, logDet autodiff.Var) {
-	raw, kept := l.functions(t, x, c)
+	raw, kept := l.functions(t, x, c, c)
 	z, logSlope := l.f.forward(t, t.GatherCols(x, l.change), raw)
 	if kept != 0 {
 		z = t.GatherCols(t.ConcatCols(kept, z), l.merge)
@@ -151,7 +137,13 @@ func (l *coupling[T]) prepare(*nn.Params[T]) {}
 func (l *coupling[T]) inverse(w *workspace[T], z, c []T, rows int) {
 	t := &w.tape
 	x := w.input(z, rows)
-	raw, _ := l.functions(t, x, w.input(c, rows))
+	given := w.input(c, rows)
+	gates := given
+	// Draws given one y have the same context in all rows.
+	if n := l.contexts; n > 0 && slices.Equal(c[n:], c[:len(c)-n]) {
+		gates = t.Rows(given, 0, 1)
+	}
+	raw, _ := l.functions(t, x, given, gates)
 	y := t.Value(t.GatherCols(x, l.change))
 	l.f.inverse(w, y, t.Value(raw))
 	n, d := len(l.change), len(l.merge)

@@ -81,6 +81,22 @@ func TestGiven(t *testing.T) {
 	if mat.EqualApprox(same.Slice(199, 200, 0, 2), mixed.Slice(199, 200, 0, 2), 1e-3) {
 		t.Error("y makes no difference to draw 199")
 	}
+	// Nor does it to the gradient in y.
+	one, score := mat.NewDense(1, 3, nil), mat.NewDense(200, 3, nil)
+	for i := range 200 {
+		many.SetRow(i, y.RawRowView(4))
+	}
+	if err := f.ConditionScore(l, score, x, many); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if err := f.ConditionScore(l[:1], one, x.Slice(i, i+1, 0, 2).(*mat.Dense), many.Slice(0, 1, 0, 3).(*mat.Dense)); err != nil {
+			t.Fatal(err)
+		}
+		if !mat.EqualApprox(one, score.Slice(i, i+1, 0, 3), 1e-4) {
+			t.Fatalf("the gradient of row %d is %v, in a batch %v", i, one.RawRowView(0), score.RawRowView(i))
+		}
+	}
 	draw := func(p *Posterior) []float64 {
 		m := mat.NewDense(600, 2, nil)
 		p.Src = rng.New(1, 0)

@@ -81,7 +81,7 @@ func NewResNet[T kernel.Float](p *Params[T], name string, in, out int, o *ResNet
 }
 
 // Forward returns the outputs for the rows of x with the contexts c, the zero
-// Var if the network has none. Of GLU and FiLM there may be one for all rows.
+// Var if the network has none. GLU may have one for all rows.
 func (r *ResNet[T]) Forward(t *autodiff.Tape[T], x, c autodiff.Var) autodiff.Var {
 	if r.o.Context > 0 && r.o.Condition == Concat {
 		x = t.ConcatCols(x, c)
