@@ -24,7 +24,7 @@ import (
 // Outside of [-Bound, Bound] a spline is the identity. With the usual Bound of
 // 3, one normal draw in 370 passes it unchanged in each variable, and where the
 // density is much narrower than the standardised data it lands far outside. A
-// Bound of 5 with more Bins has hardly any of these.
+// Bound of 5 has hardly any of these.
 type NSF struct {
 	Transforms     int     // maps in the chain, 5 if 0, or 2 if Independent
 	Bins           int     // pieces of a spline, 10 if 0

@@ -42,11 +42,18 @@
 // lower, the better. [flow.NSF], [flow.MAF] and [flow.MDN], between which NPE and
 // NLE choose by themselves, with and without a linear regression before, are the
 // fastest; [flow.Diffusion] is better where a posterior has
-// fine structure or several modes. With few simulations, an Ensemble helps; with
-// tens of thousands, splines whose weights are averaged over steps (Rate 1e-3
-// and EMA 0.999 in Fit): with 50,000 of the stochastic Lotka-Volterra system
-// ValidNLL was lower by 0.15. Where standard deviations matter, flow.NSF wants
-// a Bound of 5. If the posterior given the data at hand turns out much narrower
+// fine structure or several modes. With few simulations, an Ensemble helps, and
+// with any number of them weights that are averaged over the steps:
+//
+//	&sbi.Options{
+//		Ensemble: 5,                     // 3 with 10,000 simulations
+//		Fit:      &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3},
+//	}
+//
+// With 50,000 of the stochastic Lotka-Volterra system they lowered ValidNLL by
+// 0.15. Where standard deviations matter, flow.NSF wants a Bound of 5. Repeats
+// that are side by side are a [flow.Set] for NPE where they are many, or
+// simulations few. If the posterior given the data at hand turns out much narrower
 // than the prior, say a fifth in each parameter, a sequential method makes more
 // of the simulations: TSNPE, whose posteriors can be compared and calibrated
 // like any other's. Likelihoods and ratios, whose gradients NUTS of package
@@ -56,12 +63,9 @@
 // with densities, counts, or a hundred bits. RepeatSize in the options tells it
 // of repeats that are side by side, and Screen leaves out data that are noise.
 // There it has few rounds, so that the first are not too small to tell where to
-// simulate next, and averages networks and weights:
+// simulate next, and the options above:
 //
-//	nle, table, err := sbi.SNLE(ctx, pri, sim, y, 1000, &sbi.Sequential{Rounds: 3, Options: sbi.Options{
-//		Ensemble: 5,                     // 3 with 10,000 simulations
-//		Fit:      &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3},
-//	}})
+//	nle, table, err := sbi.SNLE(ctx, pri, sim, y, 1000, &sbi.Sequential{Rounds: 3, Options: opt})
 //
 // Without networks: [RejectionABC] with [RegressionAdjust], [SMCABC], and
 // [NewSyntheticLikelihood].

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,12 +28,19 @@ import (
 // that another program drew by SMC-ABC down to the given tolerance. Distances
 // are Euclidean, of statistics over their prior predictive standard deviations.
 var gillespieReferences = []struct {
-	epsilon  float64
-	mean, sd []float64
-	corr     [2]float64 // of log θ₁ and log θ₂, and log θ₃ and log θ₄
+	epsilon          float64
+	mean, sd         []float64
+	corr             [2]float64 // of log θ₁ and log θ₂, and log θ₃ and log θ₄
+	tailMean, tailSD []float64  // of what covers the tails
 }{
-	{0.0918, []float64{-4.557, -0.727, 0.303, -4.372}, []float64{0.135, 0.178, 0.208, 0.172}, [2]float64{0.86, 0.88}},
-	{0.0771, []float64{-3.958, -4.170, -2.823, -3.843}, []float64{0.121, 0.153, 1.360, 0.158}, [2]float64{0.14, 0.55}},
+	{
+		0.0918, []float64{-4.557, -0.727, 0.303, -4.372}, []float64{0.135, 0.178, 0.208, 0.172}, [2]float64{0.86, 0.88},
+		[]float64{-4.5, -0.7, 0.4, -4.3}, []float64{0.3, 0.4, 0.5, 0.4},
+	},
+	{
+		0.0771, []float64{-3.958, -4.170, -2.823, -3.843}, []float64{0.121, 0.153, 1.360, 0.158}, [2]float64{0.14, 0.55},
+		[]float64{-3.958, -4.170, -1.5, -3.2}, []float64{0.24, 0.31, 2, 0.7},
+	},
 }
 
 // gillespieScale returns the prior predictive standard deviations.
@@ -127,11 +135,9 @@ func (p endedPrior) Draw(dst *mat.Dense, src rand.Source) {
 	}
 }
 
-// checkGillespie holds draws given an observation to the prior's box, and to the
-// reference, which is given less (see checkWithin), their means within so many of
-// its standard deviations and their standard deviations within a relative error,
-// unless these are 0.
-func checkGillespie(t *testing.T, name string, number int, q *sbi.NeuralPosterior, means, within float64) {
+// drawsGiven returns draws given an observation, which are to be in the box of
+// the prior.
+func drawsGiven(t *testing.T, name string, number int, q *sbi.NeuralPosterior) *mat.Dense {
 	t.Helper()
 	y, _, err := (&tasks.Gillespie{Log: true}).Observation(number)
 	if err != nil {
@@ -144,28 +150,15 @@ func checkGillespie(t *testing.T, name string, number int, q *sbi.NeuralPosterio
 	if lo, hi := mat.Min(draws), mat.Max(draws); lo < -5 || hi > 2 {
 		t.Errorf("%s, observation %d: draws from %g to %g are outside of the prior", name, number, lo, hi)
 	}
-	ref := gillespieReferences[number-1]
-	for j := range ref.mean {
-		m, sd := stat.MeanStdDev(mat.Col(nil, j, draws), nil)
-		off, ratio := (m-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
-		t.Logf("%s, observation %d, log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, j+1, m, off, sd, ratio)
-		if means > 0 && math.Abs(off) > means {
-			t.Errorf("%s, observation %d, log θ%d: the mean is off by %+.2f standard deviations", name, number, j+1, off)
-		}
-		if within > 0 && math.Abs(ratio-1) > within {
-			t.Errorf("%s, observation %d, log θ%d: the standard deviation is %.2f of the reference's", name, number, j+1, ratio)
-		}
-	}
+	return draws
 }
 
 // TestGillespieFlows learns the posterior from 57,200 draws of the prior, of
 // which 50,000 end, by COT-Flow, small and large, and by an ensemble of splines,
-// and holds the negative log likelihood of what was held out, the means or the
-// widths of the posterior given the second observation, the splines' posterior
-// given that the data are near it, and simulation-based calibration over the
-// prior. The small COT-Flow trains in minutes, but its posterior is too wide in
-// log θ4; the large one's means are within 0.35 of a standard deviation of the
-// splines'. Weights averaged over steps are worth 0.15 nats to splines.
+// and holds the negative log likelihood of what was held out, the moments of the
+// posterior given data near the second observation but for the small COT-Flow's,
+// which trains in minutes and is too wide, and simulation-based calibration over
+// the prior. Splines of 16 bins have a higher loss on what was held out, by 0.02.
 func TestGillespieFlows(t *testing.T) {
 	if !slow() {
 		t.Skip("some minutes; set INVERSE_SLOW=1")
@@ -177,6 +170,7 @@ func TestGillespieFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	valid := table.Valid()
+	near := newNearby(t, 2)
 	shift := 0.0 // from log rates to standardised ones
 	for j := range 4 {
 		shift += math.Log(stat.PopStdDev(mat.Col(nil, j, valid.Theta), nil))
@@ -187,13 +181,11 @@ func TestGillespieFlows(t *testing.T) {
 		fit      flow.FitOptions
 		ensemble int
 		nll      float64
-		means    float64 // how far means may be off given observation 2
-		within   float64 // and standard deviations
-		near     bool    // compared given that the data are near, too
+		held     bool // to the reference's moments
 	}{
-		{"COT-Flow", flow.COT{Alpha: 0.05, Beta: 0.1}, flow.FitOptions{Batch: 256, ValidEvery: 200, Patience: 3, Epochs: 34}, 1, -1.15, 0.25, 0, false},
-		{"COT-Flow of 128", flow.COT{Alpha: 0.05, Beta: 0.1, Width: 128}, flow.FitOptions{Batch: 256, ValidEvery: 200, Patience: 6, Drops: 4, Epochs: 80}, 1, -1.45, 0, 0, false},
-		{"NPE", flow.NSF{Bound: 5, Bins: 16}, flow.FitOptions{Batch: 256, Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3, Epochs: 80}, 3, -1.45, 0, 0.15, true},
+		{"COT-Flow", flow.COT{Alpha: 0.05, Beta: 0.1}, flow.FitOptions{Batch: 256, ValidEvery: 200, Patience: 3, Epochs: 34}, 1, -1.15, false},
+		{"COT-Flow of 128", flow.COT{Alpha: 0.05, Beta: 0.1, Width: 128}, flow.FitOptions{Batch: 256, ValidEvery: 200, Patience: 6, Drops: 4, Epochs: 80}, 1, -1.45, true},
+		{"NPE", flow.NSF{Bound: 5, Bins: 8, Transforms: 3}, flow.FitOptions{Batch: 256, Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 1, Epochs: 200}, 3, -1.45, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
@@ -215,11 +207,8 @@ func TestGillespieFlows(t *testing.T) {
 			if nll > c.nll {
 				t.Errorf("validation NLL %.3f, want below %g", nll, c.nll)
 			}
-			checkGillespie(t, c.name, 1, q, 0, 0)
-			checkGillespie(t, c.name, 2, q, c.means, c.within)
-			if c.near {
-				checkWithin(t, c.name, 2, q)
-			}
+			drawsGiven(t, c.name, 1, q)
+			near.checkPosterior(t, c.name, q, c.held)
 			model := sbi.Model{Prior: endedPrior{g.Prior(), g}, Simulator: ended{g}}
 			res, err := sbi.SBC(ctx, model, func(y []float64) (inverse.Sampler, error) { return q.Given(y), nil },
 				&sbi.SBCOptions{Replications: 500, Src: rng.New(36, 0)})
@@ -255,34 +244,46 @@ func TestGillespieSequential(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d simulations", table.Len())
-	checkGillespie(t, "TSNPE", 1, q, 0, 0)
-	checkWithin(t, "TSNPE", 1, q)
+	newNearby(t, 1).checkPosterior(t, "TSNPE", q, true)
 }
 
-// checkWithin holds the moments of the posterior given that the data are within
-// the reference's tolerance of an observation to the reference's, which is that
-// posterior and wider than the one given the observation itself. It is estimated
-// by draws of q(θ|y) for the data of simulations within the tolerance, ten each,
-// and by the parameters of these simulations. They are of five million beyond
-// those that were learned from, with parameters of a normal density with the
-// reference's means and wider than it, and weights.
+// nearby are simulations with data within the reference's tolerance of an
+// observation, and the weights that make their parameters draws of the posterior
+// given that the data are within it.
+type nearby struct {
+	number   int
+	y        *mat.Dense
+	weight   []float64
+	mean, sd []float64 // of the posterior given the observation itself
+}
+
+// newNearby returns those of sixteen million simulations beyond those that are
+// learned from. Their parameters are of two normal densities with the
+// reference's moments, but wider, and of one that covers the tails: without it a
+// simulation far from the mean, one in a thousand, has a weight of hundreds.
 //
-// Given the second observation the standard deviation of log θ4 is not met, 0.87
-// of the reference's by the parameters and 1.18 by the draws of splines. It is
-// logged and held to nothing.
-func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior) {
+// Moved along a local linear regression to the observation, they are draws of
+// the posterior given it, which is narrower than the reference, and not in the
+// same place: two means of observation 2 are half a standard deviation off.
+func newNearby(t *testing.T, number int) *nearby {
 	t.Helper()
 	g := &tasks.Gillespie{Log: true}
 	ref, scale := gillespieReferences[number-1], gillespieScale(t, new(tasks.Gillespie))
-	const wider = 1.4
-	cov := mat.NewSymDense(4, nil)
-	for j := range 4 {
-		cov.SetSym(j, j, wider*wider*ref.sd[j]*ref.sd[j])
+	var covs []mat.Symmetric
+	for _, wider := range []float64{1.3, 2} {
+		cov := mat.NewSymDense(4, nil)
+		for j := range 4 {
+			cov.SetSym(j, j, wider*wider*ref.sd[j]*ref.sd[j])
+		}
+		for p, corr := range ref.corr {
+			cov.SetSym(2*p, 2*p+1, corr*wider*wider*ref.sd[2*p]*ref.sd[2*p+1])
+		}
+		covs = append(covs, cov)
 	}
-	for p, corr := range ref.corr {
-		cov.SetSym(2*p, 2*p+1, corr*wider*wider*ref.sd[2*p]*ref.sd[2*p+1])
-	}
-	around, err := prior.NewGaussian(ref.mean, cov, nil)
+	tail := make([]float64, 4)
+	floats.MulTo(tail, ref.tailSD, ref.tailSD)
+	means := mat.NewDense(3, 4, slices.Concat(ref.mean, ref.mean, ref.tailMean))
+	around, err := prior.NewMixture([]float64{0.3, 0.2, 0.5}, means, append(covs, mat.NewDiagDense(4, tail)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,10 +291,8 @@ func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	const each = 10
-	var near, weight, draws []float64 // parameters and draws, one after another
-	draw := mat.NewDense(each, 4, nil)
-	for part := range 5 {
+	var theta, y, weight, distance []float64
+	for part := range 16 {
 		check, err := sbi.Simulate(context.Background(), around, g, 1_000_000, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(39, uint64(part))})
 		if err != nil {
 			t.Fatal(err)
@@ -310,35 +309,73 @@ func checkWithin(t *testing.T, name string, number int, q *sbi.NeuralPosterior) 
 				}
 				square += math.Pow((v-raw[j])/scale[j], 2)
 			}
-			theta := check.Theta.RawRowView(i)
-			if square > ref.epsilon*ref.epsilon || math.IsInf(g.Prior().LogProb(theta), -1) {
+			row := check.Theta.RawRowView(i)
+			if square > ref.epsilon*ref.epsilon || math.IsInf(g.Prior().LogProb(row), -1) {
 				continue
 			}
-			if err := q.Given(check.Y.RawRowView(i)).SampleFrom(context.Background(), draw, rng.New(40, uint64(len(near)))); err != nil {
-				t.Fatal(err)
-			}
-			draws = append(draws, draw.RawMatrix().Data...)
-			for range each {
-				near = append(near, theta...)
-				weight = append(weight, math.Exp(around.LogProb(ref.mean)-around.LogProb(theta)))
-			}
+			theta, y = append(theta, row...), append(y, check.Y.RawRowView(i)...)
+			distance = append(distance, math.Sqrt(square))
+			weight = append(weight, math.Exp(around.LogProb(ref.mean)-around.LogProb(row)))
 		}
 	}
-	ess := math.Pow(floats.Sum(weight), 2) / floats.Dot(weight, weight) / each // of the simulations
-	for _, c := range []struct {
-		name string
-		rows []float64
-	}{{"parameters", near}, {"draws", draws}} {
-		m := mat.NewDense(len(weight), 4, c.rows)
-		for j := range 4 {
-			mean, sd := stat.MeanStdDev(mat.Col(nil, j, m), weight)
-			off, ratio := (mean-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
-			t.Logf("%s, observation %d, within the tolerance, %d %s (ESS %.0f), log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, number, len(weight)/each, c.name, ess, j+1, mean, off, sd, ratio)
-			missed := number == 2 && j == 3 // see above
-			if math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15 && !missed {
-				t.Errorf("%s, observation %d: log θ%d of the %s is not the reference's", name, number, j+1, c.name)
-			}
+	s := &sbi.WeightedSample{Theta: mat.NewDense(len(weight), 4, theta), Y: mat.NewDense(len(weight), 9, y), Weight: weight, Distance: distance, Epsilon: ref.epsilon}
+	n := &nearby{number: number, y: s.Y, weight: weight}
+	n.check(t, "parameters", s.Theta, weight, true)
+	observed, _, err := g.Observation(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := sbi.RegressionAdjust(s, g.Prior(), observed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mean, n.sd = at.Moments()
+	t.Logf("%d simulations (ESS %.0f) within the tolerance of observation %d; given itself, by regression (ESS %.0f), mean %.3f, sd %.3f",
+		len(weight), math.Pow(floats.Sum(weight), 2)/floats.Dot(weight, weight), number, at.ESS(), n.mean, n.sd)
+	return n
+}
+
+// check compares the moments of rows of parameters with those of the reference,
+// and holds the means to within a quarter of a standard deviation and the
+// standard deviations to within 15 % if that is asked for. That of log θ4 given
+// the second observation is not met, 1.15 to 1.19 of the reference's by ensembles
+// of splines and 1.26 by the large COT-Flow; it is logged, and held to nothing but
+// for the parameters.
+func (n *nearby) check(t *testing.T, name string, rows *mat.Dense, weight []float64, held bool) {
+	t.Helper()
+	ref := gillespieReferences[n.number-1]
+	for j := range 4 {
+		mean, sd := stat.MeanStdDev(mat.Col(nil, j, rows), weight)
+		off, ratio := (mean-ref.mean[j])/ref.sd[j], sd/ref.sd[j]
+		t.Logf("%s, within the tolerance of observation %d, log θ%d: mean %.3f (%+.2f sd), sd %.3f (%.2f of the reference's)", name, n.number, j+1, mean, off, sd, ratio)
+		missed := n.number == 2 && j == 3 && name != "parameters"
+		if held && (math.Abs(off) > 0.25 || math.Abs(ratio-1) > 0.15 && !missed) {
+			t.Errorf("%s: log θ%d is not the reference's", name, j+1)
 		}
+	}
+}
+
+// checkPosterior checks draws of q(θ|y) for the data of the simulations, ten
+// each, and compares draws given the observation with the regression's.
+func (n *nearby) checkPosterior(t *testing.T, name string, q *sbi.NeuralPosterior, held bool) {
+	t.Helper()
+	const each = 10
+	draws := mat.NewDense(each*len(n.weight), 4, nil)
+	var weight []float64
+	for i, w := range n.weight {
+		dst := draws.Slice(each*i, each*(i+1), 0, 4).(*mat.Dense)
+		if err := q.Given(n.y.RawRowView(i)).SampleFrom(context.Background(), dst, rng.New(40, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		for range each {
+			weight = append(weight, w)
+		}
+	}
+	n.check(t, name, draws, weight, held)
+	draws = drawsGiven(t, name, n.number, q)
+	for j := range 4 {
+		mean, sd := stat.MeanStdDev(mat.Col(nil, j, draws), nil)
+		t.Logf("%s, given observation %d, log θ%d: mean %.3f (%+.2f sd of the regression's), sd %.3f (%.2f)", name, n.number, j+1, mean, (mean-n.mean[j])/n.sd[j], sd, sd/n.sd[j])
 	}
 }
 

@@ -45,15 +45,17 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 
 // budgetOptions are the options of a method for a number of simulations of a
 // task: with few of them networks are small next to their uncertainty, and are
-// averaged. The weights of likelihoods are averaged over the steps.
+// averaged. Their weights are averaged over the steps.
 // Posteriors are learned by the default candidates or by Diffusion, likelihoods
 // by the default candidates.
 //
 // The 100 data of slcp_distractors are screened. The data of slcp are four
 // independent draws of two coordinates, which is part of the task and which
-// likelihoods and ratios are told.
+// likelihoods and ratios are told, and posteriors where it lowers the loss on the
+// rows for validation: from 8.5 to 7.0 with 1000 simulations, but from 4.4 to
+// 4.9 with 10,000.
 func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
-	o := sbi.Options{Fit: &flow.FitOptions{Drops: 1}, Src: rng.New(2, seed)}
+	o := sbi.Options{Fit: &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3}, Src: rng.New(2, seed)}
 	switch {
 	case n <= 2000:
 		o.Ensemble = 5
@@ -61,16 +63,19 @@ func budgetOptions(task, method string, n int, seed uint64) sbi.Options {
 		o.Ensemble = 3
 	}
 	if strings.HasSuffix(method, "NPSE") {
-		o.Flow, o.Fit, o.Ensemble = flow.Diffusion{}, nil, 1
+		o.Flow, o.Fit, o.Ensemble = flow.Diffusion{}, new(flow.FitOptions), 1
 		if n <= 2000 {
 			o.Ensemble = 3
 		}
 	}
-	if strings.HasSuffix(method, "NLE") {
-		o.Fit = &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3}
-	}
 	o.Screen = task == "slcp_distractors"
-	if task == "slcp" && !strings.Contains(method, "P") {
+	switch {
+	case task != "slcp":
+	case strings.Contains(method, "P"):
+		if n <= 2000 {
+			o.Fit.Embedding = flow.Set{Size: 2}
+		}
+	default:
 		o.RepeatSize = 2
 	}
 	return o
