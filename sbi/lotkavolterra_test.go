@@ -257,8 +257,8 @@ type nearby struct {
 	mean, sd []float64 // of the posterior given the observation itself
 }
 
-// newNearby returns those of sixteen million simulations beyond those that are
-// learned from. Their parameters are of two normal densities with the
+// newNearby simulates, beyond what is learned from, until the effective size is a
+// thousand: one to sixteen million. Parameters are of two normal densities with the
 // reference's moments, but wider, and of one that covers the tails: without it a
 // simulation far from the mean, one in a thousand, has a weight of hundreds.
 //
@@ -292,7 +292,8 @@ func newNearby(t *testing.T, number int) *nearby {
 		t.Fatal(err)
 	}
 	var theta, y, weight, distance []float64
-	for part := range 16 {
+	ess := 0.0
+	for part := 0; part < 16 && ess < 1000; part++ {
 		check, err := sbi.Simulate(context.Background(), around, g, 1_000_000, &sbi.SimulateOptions{Policy: sbi.Record, Src: rng.New(39, uint64(part))})
 		if err != nil {
 			t.Fatal(err)
@@ -317,6 +318,9 @@ func newNearby(t *testing.T, number int) *nearby {
 			distance = append(distance, math.Sqrt(square))
 			weight = append(weight, math.Exp(around.LogProb(ref.mean)-around.LogProb(row)))
 		}
+		if len(weight) > 0 {
+			ess = math.Pow(floats.Sum(weight), 2) / floats.Dot(weight, weight)
+		}
 	}
 	s := &sbi.WeightedSample{Theta: mat.NewDense(len(weight), 4, theta), Y: mat.NewDense(len(weight), 9, y), Weight: weight, Distance: distance, Epsilon: ref.epsilon}
 	n := &nearby{number: number, y: s.Y, weight: weight}
@@ -331,7 +335,7 @@ func newNearby(t *testing.T, number int) *nearby {
 	}
 	n.mean, n.sd = at.Moments()
 	t.Logf("%d simulations (ESS %.0f) within the tolerance of observation %d; given itself, by regression (ESS %.0f), mean %.3f, sd %.3f",
-		len(weight), math.Pow(floats.Sum(weight), 2)/floats.Dot(weight, weight), number, at.ESS(), n.mean, n.sd)
+		len(weight), ess, number, at.ESS(), n.mean, n.sd)
 	return n
 }
 
