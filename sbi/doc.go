@@ -50,10 +50,9 @@
 //		Fit:      &flow.FitOptions{Rate: 1e-3, EMA: 0.999, Patience: 5, Drops: 3},
 //	}
 //
-// With 50,000 of the stochastic Lotka-Volterra system they lowered ValidNLL by
-// 0.15. Where standard deviations matter, flow.NSF wants a Bound of 5. Repeats
-// that are side by side are a [flow.Set] for NPE where they are many, or
-// simulations few. If the posterior given the data at hand turns out much narrower
+// Where standard deviations matter, flow.NSF wants a Bound of 5. Repeats that are
+// side by side can be a [flow.Set] for NPE, which helps where simulations are few;
+// ValidNLL tells. If the posterior given the data at hand turns out much narrower
 // than the prior, say a fifth in each parameter, a sequential method makes more
 // of the simulations: TSNPE, whose posteriors can be compared and calibrated
 // like any other's. Likelihoods and ratios, whose gradients NUTS of package

@@ -45,9 +45,8 @@ func (s score) cell() string { return fmt.Sprintf("%s %d %s", s.Task, s.Simulati
 
 // budgetOptions are the options of a method for a number of simulations of a
 // task: with few of them networks are small next to their uncertainty, and are
-// averaged. Their weights are averaged over the steps.
-// Posteriors are learned by the default candidates or by Diffusion, likelihoods
-// by the default candidates.
+// averaged. Their weights are averaged over the steps. Densities are chosen from
+// the default candidates; NPSE and TSNPSE have Diffusion.
 //
 // The 100 data of slcp_distractors are screened. The data of slcp are four
 // independent draws of two coordinates, which is part of the task and which
